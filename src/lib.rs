@@ -1,0 +1,7 @@
+//! Sluice: a progressive delivery controller for Kubernetes.
+//!
+//! Data flows one way: `observe` reads the cluster into a `world` (plain data), `plan` decides
+//! (pure), `apply` writes. See the modules, each of which opens with what comes in and goes out.
+
+pub mod api;
+pub mod cli;

@@ -1,1 +1,3 @@
-fn main(){}
+//! The `kubectl sluice` plugin.
+
+fn main() {}

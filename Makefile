@@ -1,0 +1,3 @@
+.PHONY: crds
+crds:
+	cargo run --quiet -- crds crds

@@ -1,0 +1,98 @@
+//! The steps of a canary release.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{AnalysisArgument, Duration, JobProvider, Metric, TemplateRef};
+
+/// One step of a canary release. Exactly one of its fields is set.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.setWeight), has(self.pause), has(self.setCanaryScale), has(self.analysis), has(self.job)].filter(x, x).size() == 1").message("a step has exactly one of setWeight, pause, setCanaryScale, analysis, job"))]
+pub struct Step {
+    /// Sends this share of the traffic (0 to 100, percent) to the canary, once it has the pods for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub set_weight: Option<i32>,
+    /// Waits: for a time, or until somebody promotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// Sets the number of canary pods apart from the weight, until the next setCanaryScale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_canary_scale: Option<SetCanaryScale>,
+    /// Waits for an analysis; when it fails, the release is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<StepAnalysis>,
+    /// Waits for a Job (a smoke test); when it fails, the release is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobProvider>,
+}
+
+/// Waits: for `duration`, or without it until somebody promotes.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.duration) && (has(self.timeout) || has(self.onTimeout)))").message("pause has either duration, or timeout with onTimeout"))]
+#[x_kube(validation = Rule::new("has(self.timeout) == has(self.onTimeout)").message("pause: timeout and onTimeout belong together"))]
+pub struct Pause {
+    /// How long to wait; at least this long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
+    /// How long to wait for a person before `onTimeout` happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// What happens at the timeout: `abort` rolls back, `promote` goes on, `hold` goes on waiting
+    /// and says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_timeout: Option<OnTimeout>,
+}
+
+/// What happens when a pause ends without an answer.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum OnTimeout {
+    /// Roll back.
+    Abort,
+    /// Go on to the next step.
+    Promote,
+    /// Go on waiting.
+    Hold,
+}
+
+/// Sets the number of canary pods apart from the weight. Exactly one of its fields is set.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.replicas), has(self.weight), has(self.matchTrafficWeight)].filter(x, x).size() == 1").message("setCanaryScale has exactly one of replicas, weight, matchTrafficWeight"))]
+pub struct SetCanaryScale {
+    /// This many pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10000))]
+    pub replicas: Option<i32>,
+    /// This share of `spec.replicas`, in percent, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub weight: Option<i32>,
+    /// As many pods as the weight needs, again (the default before any setCanaryScale).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self").message("matchTrafficWeight can only be true"))]
+    pub match_traffic_weight: Option<bool>,
+}
+
+/// An analysis that a step waits for.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("size(self.templates) + size(self.metrics) > 0").message("analysis needs templates or metrics"))]
+pub struct StepAnalysis {
+    /// Templates whose metrics run together in one AnalysisRun.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    pub templates: Vec<TemplateRef>,
+    /// Metrics written here instead of in a template.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    pub metrics: Vec<Metric>,
+    /// Arguments for the templates; they win over a template's own defaults.
+    #[serde(default)]
+    #[schemars(length(max = 50))]
+    pub args: Vec<AnalysisArgument>,
+}

@@ -1,0 +1,3 @@
+//! What the two binaries offer, a file a verb.
+
+pub mod crds;
