@@ -240,6 +240,9 @@ pub struct RunStatus {
     /// Its message.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// True when a person let the release go on in spite of an inconclusive verdict.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
 }
 
 /// A revision that lost its traffic.
