@@ -3,6 +3,13 @@
 //! Data flows one way: `observe` reads the cluster into a `world` (plain data), `plan` decides
 //! (pure), `apply` writes. See the modules, each of which opens with what comes in and goes out.
 
+pub mod analysis;
 pub mod api;
+pub mod apply;
 pub mod cli;
+pub mod controller;
+pub mod observe;
+pub mod plan;
+pub mod server;
 pub mod traffic;
+pub mod world;

@@ -15,7 +15,7 @@ pub(super) fn apply(world: &World, draft: &mut Draft) {
         Ok(command) => command,
         Err(error) => {
             draft.note(messages::command_unreadable(error));
-            clear(draft, "unreadable");
+            clear(draft);
             return;
         }
     };
@@ -36,12 +36,12 @@ pub(super) fn apply(world: &World, draft: &mut Draft) {
             at: world.now,
         });
     }
-    clear(draft, &command.id);
+    clear(draft);
 }
 
-fn clear(draft: &mut Draft, id: &str) {
+fn clear(draft: &mut Draft) {
     draft.cleanup.push(super::Action {
-        write: Write::ClearCommand { text: id.to_owned() },
+        write: Write::ClearCommand,
         why: "the command is recorded in the status".to_owned(),
     });
 }

@@ -26,6 +26,7 @@ mod tests;
 
 pub use identify::replica_set_name;
 pub use validate::Problem;
+pub use write::FIELD_MANAGER;
 
 use std::collections::BTreeMap;
 
@@ -135,11 +136,7 @@ pub enum Write {
         name: String,
     },
     /// Removes the command that was applied.
-    ClearCommand {
-        /// The resource version of the Rollout that held it, as precondition unless the status was
-        /// written in this pass.
-        text: String,
-    },
+    ClearCommand,
 }
 
 /// The kinds of Istio's route objects that are edited.
