@@ -1,0 +1,3 @@
+//! The world at one instant, as plain data: what a plan is made from.
+
+pub mod quantity;
