@@ -3,5 +3,6 @@
 //! Data flows one way: `observe` reads the cluster into a `world` (plain data), `plan` decides
 //! (pure), `apply` writes. See the modules, each of which opens with what comes in and goes out.
 
+pub mod analysis;
 pub mod api;
 pub mod cli;
