@@ -22,7 +22,7 @@ enum Value {
     Bool(bool),
     Number(f64),
     Text(Rc<str>),
-    List(Rc<Vec<Value>>),
+    List(Rc<Vec<Self>>),
 }
 
 type Found = Result<Value, ConditionError>;
