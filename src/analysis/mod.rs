@@ -1,0 +1,14 @@
+//! The analysis of a release: is the new revision good?
+//!
+//! In: templates, arguments and measurements. Out: verdicts, and what to measure next.
+//!
+//! [`template::resolve`] makes the spec of a run from templates; [`advance::advance`] takes a run
+//! from measurement to measurement to its verdict; [`verdict::judge`] judges one of them, with a
+//! [`condition`] or a threshold. All of these are pure. Only [`provider`] talks to anybody.
+
+pub mod arguments;
+pub mod condition;
+pub mod template;
+pub mod text;
+pub mod validate;
+pub mod verdict;

@@ -1,0 +1,132 @@
+//! What a provider may contain.
+//!
+//! In: a query or a Job, in its place. Out: nothing, or the first thing that is wrong.
+
+use serde_json::Value;
+
+use super::{known, no_secrets};
+use crate::analysis::arguments::{plain_values, substitute};
+use crate::analysis::template::{ResolveError, invalid};
+use crate::api::{AnalysisArgument, JobProvider, PrometheusProvider};
+
+/// Most points of one series that Prometheus returns.
+const MAX_POINTS: f64 = 11_000.0;
+
+/// Checks a query.
+pub(super) fn prometheus(
+    path: &str,
+    provider: &PrometheusProvider,
+    args: &[AnalysisArgument],
+) -> Result<(), ResolveError> {
+    known(&format!("{path}.query"), &provider.query, args)?;
+    if provider.query.trim().is_empty() {
+        return Err(invalid(format!("{path}.query"), "an empty query", "PromQL"));
+    }
+    if let Some(address) = &provider.address {
+        let path = format!("{path}.address");
+        known(&path, address, args)?;
+        let filled = substitute(address, &plain_values(args)).unwrap_or_default();
+        let is_url = filled.starts_with("http://") || filled.starts_with("https://");
+        // An address from a Secret is known when it is measured.
+        if !is_url && !filled.is_empty() {
+            return Err(invalid(
+                path,
+                "an address without a scheme",
+                "http://HOST or https://HOST",
+            ));
+        }
+    }
+    for (index, header) in provider.headers.iter().enumerate() {
+        let path = format!("{path}.headers[{index}]");
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if header.name.is_empty() || !header.name.chars().all(token) {
+            let found = format!("`{}`", header.name);
+            return Err(invalid(
+                format!("{path}.name"),
+                found,
+                "the name of an HTTP header",
+            ));
+        }
+        if header.value.is_some() == header.secret_key_ref.is_some() {
+            return Err(invalid(
+                path,
+                "none or several values",
+                "one of value, secretKeyRef",
+            ));
+        }
+        known(
+            &format!("{path}.value"),
+            header.value.as_deref().unwrap_or_default(),
+            args,
+        )?;
+    }
+    if let Some(how) = &provider.authentication
+        && how.bearer.is_some() == how.basic.is_some()
+    {
+        let path = format!("{path}.authentication");
+        return Err(invalid(
+            path,
+            "none or several ways",
+            "exactly one of bearer, basic",
+        ));
+    }
+    if provider.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
+        return Err(invalid(format!("{path}.timeout"), "0s", "more than 0s"));
+    }
+    let Some(range) = &provider.range else {
+        return Ok(());
+    };
+    let (step, lookback) = (range.step.as_secs_f64(), range.lookback.as_secs_f64());
+    if step <= 0.0 || lookback / step > MAX_POINTS {
+        let found = format!("lookback {} in steps of {}", range.lookback, range.step);
+        let allowed = format!("a step that gives at most {MAX_POINTS} points");
+        return Err(invalid(format!("{path}.range"), found, allowed));
+    }
+    Ok(())
+}
+
+/// Checks a Job.
+pub(super) fn job(
+    path: &str,
+    provider: &JobProvider,
+    args: &[AnalysisArgument],
+) -> Result<(), ResolveError> {
+    let containers = provider
+        .spec
+        .get("template")
+        .and_then(|template| template.get("spec"))
+        .and_then(|spec| spec.get("containers"))
+        .and_then(Value::as_array);
+    if containers.is_none_or(Vec::is_empty) {
+        return Err(invalid(
+            format!("{path}.spec.template.spec.containers"),
+            "no containers",
+            "at least one",
+        ));
+    }
+    for (field, object) in [("metadata", &provider.metadata), ("spec", &provider.spec)] {
+        for (key, value) in object {
+            check_json(&format!("{path}.{field}.{key}"), value, args)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_json(path: &str, value: &Value, args: &[AnalysisArgument]) -> Result<(), ResolveError> {
+    match value {
+        Value::String(text) => {
+            let allowed = "env.valueFrom.secretKeyRef in the container: in the Job a secret would \
+                           be readable by all";
+            no_secrets(path, text, args, allowed)?;
+            known(path, text, args)
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| check_json(&format!("{path}[{index}]"), item, args)),
+        Value::Object(object) => object
+            .iter()
+            .try_for_each(|(key, item)| check_json(&format!("{path}.{key}"), item, args)),
+        _ => Ok(()),
+    }
+}
