@@ -11,4 +11,3 @@ pub mod condition;
 pub mod template;
 pub mod text;
 pub mod validate;
-pub mod verdict;

@@ -157,7 +157,7 @@ impl Applier<'_> {
                 self.patch::<Service>(namespace, service, patch, Kind::Service).await
             }
             Write::EditRoute { kind, namespace, name, resource_version, from, to } => {
-                let patch = json_patch(objects::edit(from, to, resource_version))?;
+                let patch: Patch<()> = json_patch(objects::edit(from, to, resource_version))?;
                 let (kind, text) = match kind {
                     RouteKind::VirtualService => (Kind::VirtualService, "VirtualService"),
                     RouteKind::DestinationRule => (Kind::DestinationRule, "DestinationRule"),

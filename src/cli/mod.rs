@@ -1,3 +1,4 @@
 //! What the two binaries offer, a file a verb.
 
+pub mod controller;
 pub mod crds;

@@ -27,7 +27,6 @@ use tokio::{
 };
 
 use crate::{
-    analysis::provider::HttpClients,
     api::{GROUP, Verdict},
     apply::Applier,
     observe::{Caches, Touched, cache::Key},
@@ -65,8 +64,6 @@ pub struct Context {
     pub fence: Arc<LeaseFence>,
     /// Settings.
     pub settings: Settings,
-    /// HTTP clients of the metric providers.
-    pub http: HttpClients,
     /// The controller's own metrics.
     pub metrics: Arc<Metrics>,
     recorder: Recorder,
@@ -91,7 +88,6 @@ impl Context {
             clock,
             fence,
             settings,
-            http: HttpClients::default(),
             metrics,
             refusals: Refusals::default(),
             istio_version: RwLock::new(String::new()),

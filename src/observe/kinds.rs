@@ -20,6 +20,7 @@ use super::{
     claims::Named,
     seen,
 };
+use crate::traffic::istio::{destination_rule, host::service_of};
 
 /// A kind that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,8 @@ pub enum Kind {
     AnalysisRun,
     /// Job.
     Job,
+    /// Pod of a Job of an `AnalysisRun`.
+    JobPod,
 }
 
 /// Who must look again.
@@ -62,8 +65,8 @@ pub enum Touched {
 pub enum Object {
     /// A `ReplicaSet`.
     ReplicaSet(Box<ReplicaSet>),
-    /// A pod.
-    Pod(Box<Pod>),
+    /// A pod of a `ReplicaSet` or Job.
+    Pod(Kind, Box<Pod>),
     /// A Service.
     Service(Box<Service>),
     /// An `EndpointSlice`.
@@ -87,8 +90,8 @@ impl Watched for ReplicaSet {
 }
 
 impl Watched for Pod {
-    fn observed(self, _: Kind) -> Object {
-        Object::Pod(Box::new(self))
+    fn observed(self, kind: Kind) -> Object {
+        Object::Pod(kind, Box::new(self))
     }
 }
 
@@ -120,7 +123,7 @@ impl Object {
     fn meta(&self) -> &ObjectMeta {
         match self {
             Self::ReplicaSet(object) => object.meta(),
-            Self::Pod(object) => object.meta(),
+            Self::Pod(_, object) => object.meta(),
             Self::Service(object) => object.meta(),
             Self::EndpointSlice(object) => object.meta(),
             Self::Job(object) => object.meta(),
@@ -131,11 +134,11 @@ impl Object {
     fn kind(&self) -> Kind {
         match self {
             Self::ReplicaSet(_) => Kind::ReplicaSet,
-            Self::Pod(_) => Kind::Pod,
+            
             Self::Service(_) => Kind::Service,
             Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::Job(_) => Kind::Job,
-            Self::Dynamic(kind, _) => *kind,
+            Self::Pod(kind, _) | Self::Dynamic(kind, _) => *kind,
         }
     }
 }
@@ -162,7 +165,10 @@ impl Caches {
             Object::ReplicaSet(object) => {
                 self.replica_sets.put(key, version, seen::replica_set(*object), now)
             }
-            Object::Pod(object) => self.pods.put(key, version, seen::pod(*object), now),
+            Object::Pod(Kind::JobPod, object) => {
+                self.job_pods.put(key, version, seen::job_pod(*object), now)
+            }
+            Object::Pod(_, object) => self.pods.put(key, version, seen::pod(*object), now),
             Object::Service(object) => self.services.put(key, version, seen::service(*object), now),
             Object::EndpointSlice(object) => {
                 self.slices.put(key, version, seen::slice(*object), now)
@@ -184,9 +190,12 @@ impl Caches {
                 }
                 Kind::AnalysisRun => self.runs.put(key, version, seen::run(*object), now),
                 // The typed kinds never come as dynamic objects.
-                Kind::ReplicaSet | Kind::Pod | Kind::Service | Kind::EndpointSlice | Kind::Job => {
-                    false
-                }
+                Kind::ReplicaSet
+                | Kind::Pod
+                | Kind::Service
+                | Kind::EndpointSlice
+                | Kind::Job
+                | Kind::JobPod => false,
             },
         }
     }
@@ -213,6 +222,7 @@ impl Caches {
             Kind::ClusterAnalysisTemplate => drop(self.cluster_templates.remove(key, version)),
             Kind::AnalysisRun => drop(self.runs.remove(key, version)),
             Kind::Job => drop(self.jobs.remove(key, version)),
+            Kind::JobPod => drop(self.job_pods.remove(key, version)),
         }
         if kind == Kind::Rollout {
             touched.extend(self.reclaim(key));
@@ -234,6 +244,7 @@ impl Caches {
             Kind::ClusterAnalysisTemplate => self.cluster_templates.begin_listing(),
             Kind::AnalysisRun => self.runs.begin_listing(),
             Kind::Job => self.jobs.begin_listing(),
+            Kind::JobPod => self.job_pods.begin_listing(),
         }
     }
 
@@ -251,6 +262,7 @@ impl Caches {
             Kind::ClusterAnalysisTemplate => self.ended(kind, &self.cluster_templates),
             Kind::AnalysisRun => self.ended(kind, &self.runs),
             Kind::Job => self.ended(kind, &self.jobs),
+            Kind::JobPod => self.ended(kind, &self.job_pods),
         }
     }
 
@@ -259,9 +271,7 @@ impl Caches {
         for (key, value) in cache.end_listing() {
             touched.extend(self.touched(kind, &key));
             // Its own entry is gone, and with it the name of its group.
-            if let (Kind::ReplicaSet | Kind::Pod | Kind::EndpointSlice | Kind::AnalysisRun | Kind::Job, Some(group)) =
-                (kind, value.group())
-            {
+            if let Some(group) = value.group() {
                 touched.extend(self.touched_group(kind, &(key.0.clone(), group.to_owned())));
             }
             if kind == Kind::Rollout {
@@ -282,13 +292,14 @@ impl Caches {
 
     /// Who must look when the object at `key` changes, as far as the caches know it.
     fn touched(&self, kind: Kind, key: &Key) -> BTreeSet<Touched> {
-        let (namespace, name) = key;
+        let namespace = &key.0;
         match kind {
             Kind::Rollout => BTreeSet::from([Touched::Rollout(key.clone())]),
             Kind::ReplicaSet => self.group_of(&self.replica_sets, kind, key),
             Kind::Pod => self.group_of(&self.pods, kind, key),
             Kind::EndpointSlice => self.group_of(&self.slices, kind, key),
             Kind::Job => self.group_of(&self.jobs, kind, key),
+            Kind::JobPod => self.group_of(&self.job_pods, kind, key),
             Kind::AnalysisRun => {
                 let mut touched = self.group_of(&self.runs, kind, key);
                 touched.insert(Touched::Run(key.clone()));
@@ -298,10 +309,7 @@ impl Caches {
             Kind::VirtualService => self.claimants(&Named::VirtualService(key.clone()), namespace),
             Kind::DestinationRule => self.claimants(&Named::DestinationRule(key.clone()), namespace),
             Kind::AnalysisTemplate => self.rollouts_in(Some(namespace)),
-            Kind::ClusterAnalysisTemplate => {
-                let _ = name;
-                self.rollouts_in(None)
-            }
+            Kind::ClusterAnalysisTemplate => self.rollouts_in(None),
         }
     }
 
@@ -317,11 +325,8 @@ impl Caches {
         match kind {
             Kind::ReplicaSet | Kind::AnalysisRun => BTreeSet::from([Touched::Rollout(group.clone())]),
             Kind::Job => BTreeSet::from([Touched::Run(group.clone())]),
-            Kind::Pod => {
-                let mut touched = self.group_of(&self.replica_sets, Kind::ReplicaSet, group);
-                touched.extend(self.group_of(&self.jobs, Kind::Job, group));
-                touched
-            }
+            Kind::Pod => self.group_of(&self.replica_sets, Kind::ReplicaSet, group),
+            Kind::JobPod => self.group_of(&self.jobs, Kind::Job, group),
             Kind::EndpointSlice => self.claimants(&Named::Service(group.clone()), &group.0),
             _ => BTreeSet::new(),
         }
@@ -332,9 +337,8 @@ impl Caches {
         let mut keys = self.claims.of(named);
         if let Named::Service((_, name)) = named {
             for (key, entry) in self.destination_rules.with_prefix(namespace, "") {
-                let host = crate::traffic::istio::host(&entry.value.object).ok();
-                let service =
-                    host.and_then(|host| crate::traffic::istio::service_of(&host, namespace));
+                let host = destination_rule::host(&entry.value.object).ok();
+                let service = host.and_then(|host| service_of(host, namespace));
                 if service.is_some_and(|(_, service)| service == *name) {
                     keys.extend(self.claims.of(&Named::DestinationRule(key)));
                 }

@@ -19,11 +19,11 @@ use std::{
 use jiff::Timestamp;
 
 use cache::{Cache, Key};
-use seen::{SeenJob, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService, SeenSlice, SeenTemplate};
+use seen::{SeenJob, SeenJobPod, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService, SeenSlice, SeenTemplate};
 
 use crate::{
     api::AnalysisTemplateSpec,
-    traffic::istio,
+    traffic::istio::{destination_rule, host::service_of},
     world::{self, DestinationRule, Endpoints, ReplicaSet, Route, Run, Service, World},
 };
 
@@ -34,8 +34,10 @@ pub struct Caches {
     pub rollouts: Cache<SeenRollout>,
     /// ReplicaSets with a revision label.
     pub replica_sets: Cache<ReplicaSet>,
-    /// Pods of such ReplicaSets, and of Jobs of runs.
+    /// Pods of such ReplicaSets.
     pub pods: Cache<SeenPod>,
+    /// Pods of the Jobs of AnalysisRuns.
+    pub job_pods: Cache<SeenJobPod>,
     /// Services.
     pub services: Cache<SeenService>,
     /// EndpointSlices.
@@ -105,9 +107,9 @@ impl Caches {
             .as_ref()
             .and_then(|reference| self.destination_rule(namespace, &reference.name));
         let host = destination_rule.as_ref().and_then(|rule| {
-            let host = istio::host(&rule.object).ok()?;
-            let (owner, name) = istio::service_of(&host, namespace)?;
-            (owner == *namespace).then_some(name)
+            let host = destination_rule::host(&rule.object).ok()?;
+            let (owner, name) = service_of(host, namespace)?;
+            (owner == namespace).then(|| name.to_owned())
         });
         let names: BTreeSet<&String> =
             canary.stable_service.iter().chain(&canary.canary_service).chain(&host).collect();

@@ -20,7 +20,6 @@ use serde_json::{Value, json};
 
 use super::cache::Cached;
 use crate::{
-    analysis,
     api::{
         AnalysisRun, AnalysisTemplateSpec, COMMAND_ANNOTATION, Command, FINGERPRINT_ANNOTATION,
         INSTANCE_LABEL, REVISION_LABEL, REVISION_NUMBER_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL,
@@ -120,13 +119,16 @@ impl Cached for world::ReplicaSet {
 pub fn replica_set(object: ReplicaSet) -> world::ReplicaSet {
     let meta = object.metadata;
     let annotations = meta.annotations.unwrap_or_default();
-    let spec = object.spec.unwrap_or_default();
+    let spec = object.spec;
     let template = spec.template.unwrap_or_default();
     let containers = template.spec.map(|spec| spec.containers).unwrap_or_default();
     let conditions = object.status.and_then(|status| status.conditions).unwrap_or_default();
     let failure = conditions
         .into_iter()
-        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")
+        .find(|condition| {
+            condition.type_.as_deref() == Some("ReplicaFailure")
+                && condition.status.as_deref() == Some("True")
+        })
         .and_then(|condition| condition.message);
     world::ReplicaSet {
         owner: controller(meta.owner_references.as_ref()).map(|owner| owner.uid.clone()),
@@ -152,7 +154,7 @@ fn controller(owners: Option<&Vec<OwnerReference>>) -> Option<&OwnerReference> {
     owners.into_iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
-/// A pod and the ReplicaSet or Job that owns it.
+/// A pod and the ReplicaSet that owns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenPod {
     /// Name of the owner.
@@ -187,19 +189,15 @@ pub fn pod(object: Pod) -> SeenPod {
     let problem = waiting
         .map(|waiting| sentence(waiting.reason, waiting.message))
         .or_else(|| unschedulable.map(|c| sentence(c.reason.clone(), c.message.clone())));
-    world::Pod {
+    let owner = controller(meta.owner_references.as_ref());
+    let owner = owner.map(|owner| owner.name.clone()).unwrap_or_default();
+    let pod = world::Pod {
         name: meta.name.unwrap_or_default(),
         ready_since: ready_since.filter(|_| !ended),
         deleting: meta.deletion_timestamp.is_some(),
         problem: problem.filter(|_| ready.is_none()),
-    }
-    .owned_by(controller(meta.owner_references.as_ref()))
-}
-
-impl world::Pod {
-    fn owned_by(self, owner: Option<&OwnerReference>) -> SeenPod {
-        SeenPod { owner: owner.map(|owner| owner.name.clone()).unwrap_or_default(), pod: self }
-    }
+    };
+    SeenPod { owner, pod }
 }
 
 fn sentence(reason: Option<String>, message: Option<String>) -> String {
@@ -207,6 +205,30 @@ fn sentence(reason: Option<String>, message: Option<String>) -> String {
     let text = [reason, message].into_iter().flatten().collect::<Vec<_>>().join(": ");
     // One line of status, not a log.
     text.chars().take(200).collect()
+}
+
+/// A pod of a Job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenJobPod {
+    /// Name of the Job.
+    pub job: String,
+    /// The pod, without its spec.
+    pub pod: Arc<Pod>,
+}
+
+impl Cached for SeenJobPod {
+    fn group(&self) -> Option<&str> {
+        Some(&self.job)
+    }
+}
+
+/// Reads a pod of a Job.
+pub fn job_pod(mut object: Pod) -> SeenJobPod {
+    object.metadata.managed_fields = None;
+    object.spec = None;
+    let owner = controller(object.metadata.owner_references.as_ref());
+    let job = owner.map(|owner| owner.name.clone()).unwrap_or_default();
+    SeenJobPod { job, pod: Arc::new(object) }
 }
 
 /// A Service's selector.
@@ -354,5 +376,5 @@ pub fn job(mut object: Job) -> SeenJob {
 
 /// Whether a run has a metric that is measured for as long as the release lasts.
 pub fn is_endless(run: &AnalysisRun) -> bool {
-    run.spec.metrics.iter().any(analysis::is_endless)
+    run.spec.metrics.iter().any(|metric| metric.interval.is_some() && metric.count.is_none())
 }

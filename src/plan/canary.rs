@@ -340,7 +340,8 @@ fn complete(world: &World, draft: &mut Draft, reason: &str) {
     status.progress = None;
     status.contest = None;
     draft.wait = None;
-    draft.note(messages::completed(status.revision, &target, &reason));
+    let note = messages::completed(status.revision, &target, &reason);
+    draft.note(note);
     draft.stable = Some(target);
 }
 

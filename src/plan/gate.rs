@@ -6,9 +6,8 @@ use jiff::Timestamp;
 
 use crate::{
     api::{REVISION_LABEL, Weights},
-    traffic::{
-        Split,
-        istio::{self, RouteError, RouteTarget},
+    traffic::istio::{
+        RouteTarget, Split, SubsetError, destination_rule, host::service_of, virtual_service,
     },
     world::{DestinationRule, Route, World},
 };
@@ -64,22 +63,17 @@ impl Pointer {
 }
 
 impl<'a> Traffic<'a> {
-    /// Reads the routes.
-    ///
-    /// # Errors
-    /// If one cannot be read; `validate` has it among the problems.
-    pub(super) fn observe(world: &'a World) -> Result<Self, RouteError> {
+    /// Reads the routes; none if one is missing or cannot be read, which `validate` says in words.
+    pub(super) fn observe(world: &'a World) -> Option<Self> {
         let canary = &world.rollout.spec.strategy.canary;
         let istio = &canary.traffic.istio;
-        let split = split(world)?;
+        let split = split(world).ok()?;
         let mut routes = Vec::new();
         for (reference, route) in istio.virtual_services.iter().zip(&world.routes) {
-            let Some(route) = route else {
-                return Err(RouteError::missing("VirtualService", &world.rollout.namespace, reference));
-            };
+            let route = route.as_ref()?;
             let target =
                 RouteTarget { reference, split: &split, namespace: &world.rollout.namespace };
-            let weights = istio::weights(&route.object, &target)?;
+            let weights = virtual_service::weights(&route.object, target).ok()?;
             routes.push((route, weights.into_iter().map(|route| route.weights.canary).collect()));
         }
         let subsets = istio.destination_rule.as_ref().zip(world.destination_rule.as_ref());
@@ -88,11 +82,11 @@ impl<'a> Traffic<'a> {
         };
         let stable = subsets.map(|(reference, rule)| (rule, &reference.stable_subset));
         let canary_subset = subsets.map(|(reference, rule)| (rule, &reference.canary_subset));
-        Ok(Self {
+        Some(Self {
             split,
             routes,
-            stable: pointer(canary.stable_service.as_ref(), stable)?,
-            canary: pointer(canary.canary_service.as_ref(), canary_subset)?,
+            stable: pointer(canary.stable_service.as_ref(), stable).ok()?,
+            canary: pointer(canary.canary_service.as_ref(), canary_subset).ok()?,
             delay: istio.propagation_delay,
         })
     }
@@ -196,11 +190,11 @@ impl<'a> Traffic<'a> {
 }
 
 /// How the two destinations are told apart.
-pub(super) fn split(world: &World) -> Result<Split, RouteError> {
+pub(super) fn split(world: &World) -> Result<Split, SubsetError> {
     let canary = &world.rollout.spec.strategy.canary;
     if let Some(reference) = &canary.traffic.istio.destination_rule {
         let host = match &world.destination_rule {
-            Some(rule) => istio::host(&rule.object)?,
+            Some(rule) => destination_rule::host(&rule.object)?.to_owned(),
             None => String::new(),
         };
         return Ok(Split::Subsets {
@@ -217,22 +211,22 @@ pub(super) fn split(world: &World) -> Result<Split, RouteError> {
 
 /// The Service of the Rollout's namespace behind a DestinationRule's host.
 pub(super) fn host_service(host: &str, namespace: &str) -> Option<String> {
-    let (owner, name) = istio::service_of(host, namespace)?;
-    (owner == namespace).then_some(name)
+    let (owner, name) = service_of(host, namespace)?;
+    (owner == namespace).then(|| name.to_owned())
 }
 
 fn pointer(
     world: &World,
     service: Option<&String>,
     subset: Option<(&DestinationRule, &String)>,
-) -> Result<Pointer, RouteError> {
+) -> Result<Pointer, SubsetError> {
     let services = service.and_then(|name| world.services.get(name)).map(|service| {
         let at = service.selector.get(REVISION_LABEL).cloned();
         (service.name.clone(), at, service.since)
     });
     let subset = match subset {
         Some((rule, name)) => {
-            let labels: BTreeMap<String, String> = istio::subset_labels(&rule.object, name)?;
+            let labels: BTreeMap<String, String> = destination_rule::subset_labels(&rule.object, name)?;
             Some((name.clone(), labels.get(REVISION_LABEL).cloned(), rule.since))
         }
         None => None,

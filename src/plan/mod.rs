@@ -172,9 +172,9 @@ pub fn plan(world: &World) -> Plan {
     let problems = validate::problems(world, &draft);
     command::apply(world, &mut draft);
     let traffic = gate::Traffic::observe(world);
-    canary::decide(world, &mut draft, traffic.as_ref().ok(), &problems);
+    canary::decide(world, &mut draft, traffic.as_ref(), &problems);
     runs::collect_garbage(world, &mut draft);
-    status::finish(world, draft, traffic.ok().as_ref(), &problems)
+    status::finish(world, draft, traffic.as_ref(), &problems)
 }
 
 /// The plan while it is being made.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Draft, WaitKind, Write, canary, messages, step};
 use crate::{
-    analysis::{Library, Request, Subject, resolve},
+    analysis::template::{Library, Request, Subject, resolve},
     api::{
         AbortCause, AnalysisStatus, JobProvider, Metric, PauseReason, PauseStatus, Provider,
         ROLLOUT_LABEL, REVISION_LABEL, RunStatus, StepAnalysis, Verdict,

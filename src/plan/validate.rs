@@ -8,12 +8,9 @@ use std::collections::BTreeMap;
 
 use super::{Draft, gate, runs, scale};
 use crate::{
-    analysis::{Library, Request, Subject, resolve},
+    analysis::template::{Library, Request, Subject, resolve},
     api::{Duration, REVISION_LABEL, Step},
-    traffic::{
-        Split,
-        istio::{self, RouteTarget},
-    },
+    traffic::istio::{RouteTarget, Split, destination_rule, virtual_service},
     world::World,
 };
 
@@ -163,7 +160,7 @@ fn routes(world: &World, found: &mut Vec<String>) {
         );
         return;
     }
-    if istio.destination_rule.is_some() && !destination_rule(world, found) {
+    if istio.destination_rule.is_some() && !rule(world, found) {
         return;
     }
     let split = match gate::split(world) {
@@ -183,14 +180,14 @@ fn routes(world: &World, found: &mut Vec<String>) {
             continue;
         };
         let target = RouteTarget { reference, split: &split, namespace: &world.rollout.namespace };
-        if let Err(error) = istio::weights(&route.object, &target) {
+        if let Err(error) = virtual_service::weights(&route.object, target) {
             found.push(format!("{ISTIO}.virtualServices[{index}]: {error}"));
         }
     }
 }
 
 /// Whether the DestinationRule can be used.
-fn destination_rule(world: &World, found: &mut Vec<String>) -> bool {
+fn rule(world: &World, found: &mut Vec<String>) -> bool {
     let istio = &world.rollout.spec.strategy.canary.traffic.istio;
     let Some(reference) = &istio.destination_rule else { return true };
     let namespace = &world.rollout.namespace;
@@ -206,7 +203,7 @@ fn destination_rule(world: &World, found: &mut Vec<String>) -> bool {
     for (field, subset) in
         [("stableSubset", &reference.stable_subset), ("canarySubset", &reference.canary_subset)]
     {
-        if let Err(error) = istio::with_subset_revision(&rule.object, subset, "x", &labels) {
+        if let Err(error) = destination_rule::with_subset_revision(&rule.object, subset, "x", &labels) {
             found.push(format!("{ISTIO}.destinationRule.{field}: {error}"));
         }
     }

@@ -3,7 +3,7 @@
 use super::{Action, Draft, RouteKind, Write, gate::Traffic, messages};
 use crate::{
     api::{Contest, DestinationRuleRef},
-    traffic::istio::{self, RouteTarget},
+    traffic::istio::{RouteTarget, destination_rule, virtual_service},
     world::{Route, World},
 };
 
@@ -70,7 +70,7 @@ fn subsets(world: &World, draft: &mut Draft, wanted: &Wanted) {
         let Some(set) = to.as_ref().and_then(|to| world.revision(to)) else { continue };
         // `validate` has tried this already; an error here would show there.
         if let Ok(edited) =
-            istio::with_subset_revision(&object, subset, &set.revision, &set.pod_labels)
+            destination_rule::with_subset_revision(&object, subset, &set.revision, &set.pod_labels)
             && edited != object
         {
             object = edited;
@@ -110,7 +110,7 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) {
             split: &traffic.split,
             namespace: &world.rollout.namespace,
         };
-        let Ok(object) = istio::with_canary_weight(&route.object, &target, weight) else { continue };
+        let Ok(object) = virtual_service::with_canary_weight(&route.object, target, weight) else { continue };
         let action = Action {
             write: Write::EditRoute {
                 kind: RouteKind::VirtualService,
