@@ -2,9 +2,6 @@
 
 mod abort;
 
-
 mod model;
 
 mod release;
-
-

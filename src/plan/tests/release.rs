@@ -104,8 +104,9 @@ fn set_canary_scale_parts_pods_from_weight() {
 
 #[test]
 fn promote_ends_only_the_present_pause() {
-    let mut model =
-        Model::healthy(rollout(&steps("[{setWeight: 10}, {pause: {}}, {setWeight: 20}, {pause: {}}]")));
+    let mut model = Model::healthy(rollout(&steps(
+        "[{setWeight: 10}, {pause: {}}, {setWeight: 20}, {pause: {}}]",
+    )));
     model.set_image("web:2");
     model.run_until(Phase::Paused);
     model.command(Verb::Promote);
@@ -142,7 +143,9 @@ fn a_held_release_starts_nothing_and_goes_on_when_released() {
 
 #[test]
 fn pause_and_resume_by_command() {
-    let mut model = Model::healthy(rollout(&steps("[{setWeight: 20}, {pause: {duration: 10}}, {setWeight: 60}, {pause: {}}]")));
+    let mut model = Model::healthy(rollout(&steps(
+        "[{setWeight: 20}, {pause: {duration: 10}}, {setWeight: 60}, {pause: {}}]",
+    )));
     model.set_image("web:2");
     model.run_until(Phase::Paused);
     model.command(Verb::Pause);
