@@ -6,6 +6,7 @@
 //! from measurement to measurement to its verdict; [`verdict::judge`] judges one of them, with a
 //! [`condition`] or a threshold. All of these are pure. Only [`provider`] talks to anybody.
 
+pub mod advance;
 pub mod arguments;
 pub mod condition;
 pub mod template;

@@ -163,21 +163,25 @@ fn measure(
     if let Some(threshold) = metric.threshold {
         return Ok(within(threshold, sample, value));
     }
-    let answer = |field: &str, text: &Option<String>| match text {
-        None => Ok(None),
-        Some(text) => evaluate(text, args, sample)
-            .map(|outcome| Some((outcome, text.as_str())))
-            .map_err(|why| format!("{field}: {why}")),
-    };
-    let failure = answer("failureCondition", &metric.failure_condition)?;
-    let success = answer("successCondition", &metric.success_condition)?;
-    if let Some((failure, text)) = failure
+    let failure = evaluate(
+        "failureCondition",
+        metric.failure_condition.as_deref(),
+        args,
+        sample,
+    )?;
+    let success = evaluate(
+        "successCondition",
+        metric.success_condition.as_deref(),
+        args,
+        sample,
+    )?;
+    if let Some((failure, text)) = &failure
         && failure.holds
     {
         let message = format!("{value} meets the failureCondition {text}");
         return Ok(Found::Verdict(Verdict::Failed, message));
     }
-    if let Some((success, text)) = success
+    if let Some((success, text)) = &success
         && !success.holds
     {
         return Ok(if failure.is_some() {
@@ -187,7 +191,7 @@ fn measure(
             Found::Verdict(Verdict::Failed, format!("{value} does not meet {text}"))
         });
     }
-    let answers = || [failure, success].into_iter().flatten();
+    let answers = || [&failure, &success].into_iter().flatten();
     let unjudged = answers().count() == 0 && values(&sample).iter().any(|value| value.is_nan());
     if unjudged || answers().any(|(outcome, _)| outcome.by_accident) {
         return Ok(nan_is_no_data());
@@ -199,15 +203,19 @@ fn nan_is_no_data() -> Found {
     Found::NoData("the value is NaN, as 0/0 is".to_owned())
 }
 
+/// What a condition answers, with its text; nothing when there is no condition.
 fn evaluate(
-    text: &str,
+    field: &str,
+    text: Option<&str>,
     args: &BTreeMap<String, String>,
     sample: Sample,
-) -> Result<Outcome, String> {
-    let text = substitute(text, args).map_err(|error| error.to_string())?;
-    Condition::compile(&text)
+) -> Result<Option<(Outcome, String)>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let filled = substitute(text, args).map_err(|error| format!("{field}: {error}"))?;
+    Condition::compile(&filled)
         .and_then(|condition| condition.evaluate(sample))
-        .map_err(|error| error.to_string())
+        .map(|outcome| Some((outcome, filled)))
+        .map_err(|error| format!("{field}: {error}"))
 }
 
 fn values<'s>(sample: &'s Sample) -> &'s [f64] {
