@@ -9,6 +9,7 @@
 pub mod advance;
 pub mod arguments;
 pub mod condition;
+pub mod provider;
 pub mod template;
 pub mod text;
 pub mod validate;
