@@ -5,4 +5,11 @@
 
 pub mod analysis;
 pub mod api;
+pub mod apply;
 pub mod cli;
+pub mod controller;
+pub mod observe;
+pub mod plan;
+pub mod server;
+pub mod traffic;
+pub mod world;

@@ -13,4 +13,3 @@ pub mod provider;
 pub mod template;
 pub mod text;
 pub mod validate;
-pub mod verdict;

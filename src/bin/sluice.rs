@@ -1,15 +1,12 @@
-//! The `sluice` binary.
+//! The `sluice` binary: the controller and its tools.
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use sluice::cli;
 
 #[derive(Parser)]
-#[command(
-    name = "sluice",
-    version,
-    about = "Progressive delivery controller for Kubernetes"
-)]
+#[command(name = "sluice", version, about = "Progressive delivery controller for Kubernetes")]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -17,6 +14,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Runs the controller
+    Controller(cli::controller::Flags),
     /// Writes the CustomResourceDefinitions into a folder
     Crds {
         /// The folder
@@ -27,6 +26,10 @@ enum Verb {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
-        Verb::Crds { folder } => sluice::cli::crds::write(&folder),
+        Verb::Controller(flags) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(cli::controller::run(flags))
+        }
+        Verb::Crds { folder } => cli::crds::write(&folder),
     }
 }

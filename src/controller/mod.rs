@@ -1,0 +1,322 @@
+//! The shell: watches, queue, lease, and one pass after the other. It decides nothing about
+//! Rollouts: `reconcile` is observe → plan → apply.
+
+mod analysis_run;
+pub mod clock;
+mod events;
+pub mod lease;
+pub mod queue;
+pub mod reconcile;
+mod refusals;
+mod watches;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
+    runtime::events::{Recorder, Reporter},
+};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    task::JoinSet,
+};
+
+use crate::{
+    api::{GROUP, Verdict},
+    apply::Applier,
+    observe::{Caches, Touched, cache::Key},
+    server::{
+        health::{self, Health},
+        metrics::Metrics,
+    },
+};
+use clock::Clock;
+use lease::{Candidate, LeaseFence};
+use queue::{Priority, Queue};
+use refusals::Refusals;
+use watches::Report;
+
+/// Passes that may be under way at once.
+const WORKERS: usize = 16;
+
+/// What the controller is told at its start.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Only this namespace; none for all.
+    pub namespace: Option<String>,
+    /// Only Rollouts with this label `sluice.dev/instance`; empty for those without one.
+    pub instance: String,
+    /// Address of Prometheus for metrics that name none.
+    pub prometheus_url: Option<String>,
+}
+
+/// What a pass needs.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What is known.
+    pub caches: Caches,
+    /// The clock.
+    pub clock: Box<dyn Clock>,
+    /// The lease.
+    pub fence: Arc<LeaseFence>,
+    /// Settings.
+    pub settings: Settings,
+    /// The controller's own metrics.
+    pub metrics: Arc<Metrics>,
+    recorder: Recorder,
+    refusals: Refusals,
+    istio_version: RwLock<String>,
+}
+
+impl Context {
+    /// A context with empty caches.
+    pub fn new(
+        client: Client,
+        clock: Box<dyn Clock>,
+        fence: Arc<LeaseFence>,
+        metrics: Arc<Metrics>,
+        settings: Settings,
+    ) -> Self {
+        let reporter = Reporter { controller: "sluice".into(), instance: None };
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            caches: Caches::default(),
+            clock,
+            fence,
+            settings,
+            metrics,
+            refusals: Refusals::default(),
+            istio_version: RwLock::new(String::new()),
+        }
+    }
+
+    /// The version of Istio's networking group that the cluster serves.
+    pub fn istio_version(&self) -> String {
+        self.istio_version.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_istio_version(&self, version: &str) {
+        let mut present = self.istio_version.write().unwrap_or_else(PoisonError::into_inner);
+        version.clone_into(&mut present);
+        self.caches.set_istio_served(true);
+    }
+
+    fn applier<'a>(&'a self, istio_version: &'a str) -> Applier<'a> {
+        Applier { client: &self.client, caches: &self.caches, fence: &*self.fence, istio_version }
+    }
+
+    fn rollouts(&self, namespace: &str) -> Api<DynamicObject> {
+        self.own(namespace, "Rollout")
+    }
+
+    fn own(&self, namespace: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1alpha1", kind));
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
+    /// Whether this controller serves the object: namespace and instance are its own.
+    fn serves(&self, touched: &Touched) -> bool {
+        let (Touched::Rollout(key) | Touched::Run(key)) = touched;
+        let instance = match touched {
+            Touched::Rollout(_) => self.instance_of(key),
+            Touched::Run(_) => {
+                let run = self.caches.runs.get(&key.0, &key.1);
+                let rollout = run.map(|run| run.value.rollout.clone()).unwrap_or_default();
+                self.instance_of(&(key.0.clone(), rollout))
+            }
+        };
+        instance.unwrap_or_default() == self.settings.instance
+    }
+
+    fn instance_of(&self, key: &Key) -> Option<String> {
+        Some(self.caches.rollouts.get(&key.0, &key.1)?.value.instance.clone())
+    }
+
+    /// A command or a failed analysis may have to move traffic at once.
+    fn priority(&self, touched: &Touched) -> Priority {
+        let Touched::Rollout(key) = touched else { return Priority::Normal };
+        let command = self.caches.rollouts.get(&key.0, &key.1);
+        if command.is_some_and(|entry| entry.value.command.is_some()) {
+            return Priority::Urgent;
+        }
+        let bad = |run: &crate::api::AnalysisRun| {
+            let phase = run.status.as_ref().map(|status| status.phase);
+            matches!(phase, Some(Verdict::Failed | Verdict::Error))
+        };
+        let runs = self.caches.runs.in_group(&key.0, &key.1);
+        let failed = runs.iter().any(|(_, entry)| entry.value.run.as_ref().is_ok_and(|r| bad(r)));
+        if failed { Priority::Urgent } else { Priority::Normal }
+    }
+}
+
+/// Runs the controller until `stop` resolves, or until it cannot go on.
+///
+/// # Errors
+/// If the lease is lost or a task ends that must not: the process should end and start anew.
+pub async fn run(
+    context: Arc<Context>,
+    candidate: Option<Candidate>,
+    health: Arc<Health>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let (sender, mut reports) = unbounded_channel();
+    let mut tasks = JoinSet::new();
+    watches::start(&context, &mut tasks, &sender);
+    tasks.spawn(watches::istio(context.clone(), sender.clone()));
+    tokio::pin!(stop);
+
+    let mut queue = Queue::default();
+    // Caches fill, and a candidate waits, before anything is decided.
+    let lead = async {
+        match &candidate {
+            Some(candidate) => candidate.acquire(&context.fence).await,
+            None => Ok(()),
+        }
+    };
+    tokio::pin!(lead);
+    let mut listed = BTreeSet::new();
+    let mut leading = false;
+    while !leading || !watches::is_complete(&listed) {
+        tokio::select! {
+            () = &mut stop => return end(candidate.as_ref(), &context, tasks).await,
+            led = &mut lead, if !leading => {
+                led?;
+                leading = true;
+                tracing::info!("leading");
+            }
+            report = reports.recv() => match report {
+                Some(Report::Listed(kind)) => {
+                    listed.insert(kind);
+                    health.set_ready(watches::is_complete(&listed));
+                }
+                Some(Report::Touched(_)) => {}
+                None => anyhow::bail!("all watches ended"),
+            },
+            Some(ended) = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+        }
+    }
+    for (key, _) in context.caches.rollouts.all() {
+        enqueue(&context, &mut queue, Touched::Rollout(key));
+    }
+    for (key, _) in context.caches.runs.all() {
+        enqueue(&context, &mut queue, Touched::Run(key));
+    }
+    let work = work(&context, &mut queue, &mut reports, &health);
+    let keep = async {
+        match &candidate {
+            Some(candidate) => candidate.keep(&context.fence).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = &mut stop => {}
+        () = keep => anyhow::bail!("the lease is lost"),
+        error = work => return error,
+        Some(ended) = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+    }
+    end(candidate.as_ref(), &context, tasks).await
+}
+
+async fn end(
+    candidate: Option<&Candidate>,
+    context: &Context,
+    mut tasks: JoinSet<()>,
+) -> anyhow::Result<()> {
+    tasks.abort_all();
+    if let Some(candidate) = candidate {
+        candidate.release(&context.fence).await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn enqueue(context: &Context, queue: &mut Queue<Touched>, touched: Touched) {
+    if context.serves(&touched) {
+        let priority = context.priority(&touched);
+        queue.add(touched, priority);
+    }
+}
+
+/// One pass after the other, several objects at once, none twice at once.
+async fn work(
+    context: &Arc<Context>,
+    queue: &mut Queue<Touched>,
+    reports: &mut UnboundedReceiver<Report>,
+    health: &Health,
+) -> anyhow::Result<()> {
+    let mut passes: JoinSet<(Touched, reconcile::Outcome)> = JoinSet::new();
+    let mut working: BTreeMap<tokio::task::Id, Touched> = BTreeMap::new();
+    loop {
+        health.beat();
+        let now = context.clock.now();
+        while passes.len() < WORKERS {
+            let Some(item) = queue.take(now) else { break };
+            let (context, task) = (context.clone(), item.clone());
+            let handle = passes.spawn(async move {
+                let outcome = match &task {
+                    Touched::Rollout(key) => reconcile::rollout(&context, key).await,
+                    Touched::Run(key) => analysis_run::reconcile(&context, key).await,
+                };
+                (task, outcome)
+            });
+            working.insert(handle.id(), item);
+        }
+        context.metrics.queue.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
+        let due = queue.next_due().map(|due| {
+            let wait = due.duration_since(context.clock.now()).max(jiff::SignedDuration::ZERO);
+            // A whole millisecond more, so that the timer never fires just before it is due.
+            wait.unsigned_abs() + std::time::Duration::from_millis(1)
+        });
+        // The health check wants a sign of life even when nothing happens.
+        let nap = due.unwrap_or(health::BEAT).min(health::BEAT);
+        tokio::select! {
+            report = reports.recv() => match report {
+                Some(Report::Touched(touched)) => {
+                    touched.into_iter().for_each(|touched| enqueue(context, queue, touched));
+                }
+                Some(Report::Listed(_)) => {}
+                None => anyhow::bail!("all watches ended"),
+            },
+            Some(done) = passes.join_next_with_id() => {
+                finish(context, queue, &mut working, done);
+            }
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+}
+
+/// A panic in one pass is a bug; it does not disturb the others, and the object is tried again.
+fn finish(
+    context: &Context,
+    queue: &mut Queue<Touched>,
+    working: &mut BTreeMap<tokio::task::Id, Touched>,
+    done: Result<(tokio::task::Id, (Touched, reconcile::Outcome)), tokio::task::JoinError>,
+) {
+    match done {
+        Ok((id, (item, outcome))) => {
+            working.remove(&id);
+            queue.done(&item);
+            if let Some(at) = outcome.next_check {
+                queue.add_at(item, at);
+            }
+            outcome.touched.into_iter().for_each(|touched| enqueue(context, queue, touched));
+        }
+        Err(error) => {
+            context.metrics.panics.inc();
+            tracing::error!(%error, "a pass ended by a panic");
+            if let Some(item) = working.remove(&error.id()) {
+                queue.done(&item);
+                let now = context.clock.now();
+                let later = now.checked_add(jiff::SignedDuration::from_secs(30)).unwrap_or(now);
+                queue.add_at(item, later);
+            }
+        }
+    }
+}

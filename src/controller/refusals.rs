@@ -1,0 +1,99 @@
+//! Memory of failed writes: when to try again, so that a refused write is no hot loop.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::observe::cache::Key;
+
+/// Time after which a refused write is tried again though nothing changed: a quota may have room, a
+/// webhook may be mended.
+const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(15);
+
+/// Longest pause between retries of a write that could not be sent, in milliseconds.
+const LONGEST_RETRY_MILLIS: i64 = 15_000;
+
+/// Memory of failed writes.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    refused: BTreeMap<Key, (i64, Timestamp)>,
+    retries: BTreeMap<Key, u32>,
+    told: BTreeMap<Key, String>,
+}
+
+impl Refusals {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that a write for this generation of the spec was refused. Returns when to try again.
+    pub fn remember(&self, key: &Key, generation: i64, now: Timestamp) -> Timestamp {
+        let until = now.checked_add(TRY_AGAIN).unwrap_or(now);
+        self.inner().refused.insert(key.clone(), (generation, until));
+        until
+    }
+
+    /// Until when not to try again, if a write for this generation was refused.
+    pub fn until(&self, key: &Key, generation: i64, now: Timestamp) -> Option<Timestamp> {
+        let inner = self.inner();
+        let (refused, until) = inner.refused.get(key)?;
+        (*refused == generation && *until > now).then_some(*until)
+    }
+
+    /// Milliseconds until the next retry of a write that could not be sent; they double each time.
+    pub fn next_retry(&self, key: &Key) -> i64 {
+        let mut inner = self.inner();
+        let retries = inner.retries.entry(key.clone()).or_insert(0);
+        *retries = retries.saturating_add(1);
+        (50_i64 << (*retries).min(10)).min(LONGEST_RETRY_MILLIS)
+    }
+
+    /// All is well again.
+    pub fn forget(&self, key: &Key) {
+        let mut inner = self.inner();
+        inner.refused.remove(key);
+        inner.retries.remove(key);
+        inner.told.remove(key);
+    }
+
+    /// Whether `message` differs from what was told of this object last.
+    pub fn is_news(&self, key: &Key, message: &str) -> bool {
+        let before = self.inner().told.insert(key.clone(), message.to_owned());
+        before.as_deref() != Some(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_spec_is_tried_at_once_the_same_one_later() {
+        let refusals = Refusals::default();
+        let key = ("shop".to_owned(), "web".to_owned());
+        let now = Timestamp::from_second(100).unwrap();
+        let until = refusals.remember(&key, 1, now);
+        assert_eq!(refusals.until(&key, 1, now), Some(until));
+        assert_eq!(refusals.until(&key, 2, now), None);
+        assert_eq!(refusals.until(&key, 1, until), None);
+    }
+
+    #[test]
+    fn retries_grow_apart_up_to_a_limit() {
+        let refusals = Refusals::default();
+        let key = ("shop".to_owned(), "web".to_owned());
+        let waits: Vec<i64> = (0..12).map(|_| refusals.next_retry(&key)).collect();
+        assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
+        assert_eq!(waits.last(), Some(&LONGEST_RETRY_MILLIS));
+        refusals.forget(&key);
+        assert_eq!(refusals.next_retry(&key), waits[0]);
+    }
+}

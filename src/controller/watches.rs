@@ -1,0 +1,189 @@
+//! Watches: one task a kind, each feeding the caches and the queue.
+
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use k8s_openapi::api::{
+    apps::v1::ReplicaSet,
+    batch::v1::Job,
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::{
+    Api, Client, Resource,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
+    runtime::{WatchStreamExt, watcher},
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
+
+use super::Context;
+use crate::{
+    api::{GROUP, REVISION_LABEL, RUN_LABEL},
+    observe::{Kind, Touched, Watched},
+};
+
+/// The kinds without which nothing can be decided. Istio's may be absent from the cluster.
+const REQUIRED: [Kind; 10] = [
+    Kind::Rollout,
+    Kind::ReplicaSet,
+    Kind::Pod,
+    Kind::JobPod,
+    Kind::Service,
+    Kind::EndpointSlice,
+    Kind::AnalysisTemplate,
+    Kind::ClusterAnalysisTemplate,
+    Kind::AnalysisRun,
+    Kind::Job,
+];
+
+/// What a watch reports.
+pub(super) enum Report {
+    /// Somebody must look again.
+    Touched(BTreeSet<Touched>),
+    /// A first listing of the kind is complete.
+    Listed(Kind),
+}
+
+/// Whether all kinds in `listed` that are needed are there.
+pub(super) fn is_complete(listed: &BTreeSet<Kind>) -> bool {
+    REQUIRED.iter().all(|kind| listed.contains(kind))
+}
+
+/// Starts all watches but Istio's.
+pub(super) fn start(
+    context: &Arc<Context>,
+    tasks: &mut JoinSet<()>,
+    out: &UnboundedSender<Report>,
+) {
+    let with_label = |label: &str| watcher::Config::default().labels(label);
+    let all = watcher::Config::default;
+    spawn::<ReplicaSet>(context, tasks, out, Kind::ReplicaSet, with_label(REVISION_LABEL));
+    spawn::<Pod>(context, tasks, out, Kind::Pod, with_label(REVISION_LABEL));
+    spawn::<Pod>(context, tasks, out, Kind::JobPod, with_label(RUN_LABEL));
+    spawn::<Service>(context, tasks, out, Kind::Service, all());
+    spawn::<EndpointSlice>(context, tasks, out, Kind::EndpointSlice, all());
+    spawn::<Job>(context, tasks, out, Kind::Job, with_label(RUN_LABEL));
+    for (kind, name, plural) in [
+        (Kind::Rollout, "Rollout", "rollouts"),
+        (Kind::AnalysisTemplate, "AnalysisTemplate", "analysistemplates"),
+        (Kind::ClusterAnalysisTemplate, "ClusterAnalysisTemplate", "clusteranalysistemplates"),
+        (Kind::AnalysisRun, "AnalysisRun", "analysisruns"),
+    ] {
+        let gvk = GroupVersionKind::gvk(GROUP, "v1alpha1", name);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+        let cluster = kind == Kind::ClusterAnalysisTemplate;
+        let api = dynamic(context, &resource, cluster);
+        tasks.spawn(follow(api, all(), kind, context.clone(), out.clone()));
+    }
+}
+
+/// Watches Istio's kinds as soon as the cluster serves them, at whichever version it does.
+pub(super) async fn istio(context: Arc<Context>, out: UnboundedSender<Report>) {
+    let version = loop {
+        if let Some(version) = istio_version(&context.client).await {
+            break version;
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    };
+    context.set_istio_version(&version);
+    let mut tasks = JoinSet::new();
+    for (kind, name, plural) in [
+        (Kind::VirtualService, "VirtualService", "virtualservices"),
+        (Kind::DestinationRule, "DestinationRule", "destinationrules"),
+    ] {
+        let gvk = GroupVersionKind::gvk("networking.istio.io", &version, name);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+        let api = dynamic(&context, &resource, false);
+        tasks.spawn(follow(api, watcher::Config::default(), kind, context.clone(), out.clone()));
+    }
+    tasks.join_next().await;
+}
+
+/// The newest version of Istio's networking group that the cluster serves both kinds at.
+async fn istio_version(client: &Client) -> Option<String> {
+    for version in ["v1", "v1beta1", "v1alpha3"] {
+        let group = format!("networking.istio.io/{version}");
+        if let Ok(list) = client.list_api_group_resources(&group).await {
+            let has = |kind: &str| list.resources.iter().any(|resource| resource.kind == kind);
+            if has("VirtualService") && has("DestinationRule") {
+                return Some(version.to_owned());
+            }
+        }
+    }
+    None
+}
+
+fn dynamic(context: &Context, resource: &ApiResource, cluster: bool) -> Api<DynamicObject> {
+    match &context.settings.namespace {
+        Some(namespace) if !cluster => {
+            Api::namespaced_with(context.client.clone(), namespace, resource)
+        }
+        _ => Api::all_with(context.client.clone(), resource),
+    }
+}
+
+fn spawn<K>(
+    context: &Arc<Context>,
+    tasks: &mut JoinSet<()>,
+    out: &UnboundedSender<Report>,
+    kind: Kind,
+    config: watcher::Config,
+) where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Watched
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let api: Api<K> = match &context.settings.namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    };
+    tasks.spawn(follow(api, config, kind, context.clone(), out.clone()));
+}
+
+/// Follows one kind for ever. A watch that breaks is taken up again, after a pause that grows.
+async fn follow<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    kind: Kind,
+    context: Arc<Context>,
+    out: UnboundedSender<Report>,
+) where
+    K: Resource + Watched + Clone + Debug + DeserializeOwned + Send + 'static,
+    K::DynamicType: Clone,
+{
+    let mut events = watcher(api, config).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        let now = context.clock.now();
+        let touched = match event {
+            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                context.caches.put(object.observed(kind), now)
+            }
+            Ok(watcher::Event::Delete(object)) => context.caches.remove(&object.observed(kind)),
+            Ok(watcher::Event::Init) => {
+                context.caches.begin_listing(kind);
+                continue;
+            }
+            Ok(watcher::Event::InitDone) => {
+                let touched = context.caches.end_listing(kind);
+                if out.send(Report::Listed(kind)).is_err() {
+                    return;
+                }
+                touched
+            }
+            Err(error) => {
+                context.metrics.watch_errors.inc();
+                tracing::warn!(?kind, %error, "the watch broke and is taken up again");
+                continue;
+            }
+        };
+        if !touched.is_empty() && out.send(Report::Touched(touched)).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Which Rollout names which object: who must look when it changes, and who was first.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{PoisonError, RwLock},
+};
+
+use jiff::Timestamp;
+
+use super::cache::Key;
+use crate::api::RolloutSpec;
+
+/// An object that a Rollout names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Named {
+    /// A Service.
+    Service(Key),
+    /// A VirtualService.
+    VirtualService(Key),
+    /// A named route of a VirtualService.
+    Route(Key, String),
+    /// A DestinationRule.
+    DestinationRule(Key),
+}
+
+impl Named {
+    /// Whether only one Rollout may name it. VirtualServices are shared: their routes are not.
+    fn is_exclusive(&self) -> bool {
+        !matches!(self, Self::VirtualService(_))
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Service((namespace, name)) => format!("Service {namespace}/{name}"),
+            Self::VirtualService((namespace, name)) => format!("VirtualService {namespace}/{name}"),
+            Self::Route((namespace, name), route) => {
+                format!("route `{route}` of VirtualService {namespace}/{name}")
+            }
+            Self::DestinationRule((namespace, name)) => {
+                format!("DestinationRule {namespace}/{name}")
+            }
+        }
+    }
+}
+
+/// All claims, both ways.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_rollout: BTreeMap<Key, (Option<Timestamp>, BTreeSet<Named>)>,
+    by_object: BTreeMap<Named, BTreeSet<Key>>,
+}
+
+impl Claims {
+    /// Takes in what a Rollout names; an empty spec forgets it. Returns the other Rollouts that name
+    /// something of what it names or named: their verdict on the claim may have changed.
+    pub(super) fn set(
+        &self,
+        rollout: &Key,
+        created: Option<Timestamp>,
+        spec: Option<&RolloutSpec>,
+    ) -> BTreeSet<Key> {
+        let named = spec.map(|spec| named(&rollout.0, spec)).unwrap_or_default();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let before = inner.by_rollout.remove(rollout).map(|(_, named)| named).unwrap_or_default();
+        if before == named {
+            inner.by_rollout.insert(rollout.clone(), (created, named));
+            return BTreeSet::new();
+        }
+        let mut others = BTreeSet::new();
+        for object in &before {
+            if let Some(rollouts) = inner.by_object.get_mut(object) {
+                rollouts.remove(rollout);
+                others.extend(rollouts.iter().cloned());
+                if rollouts.is_empty() {
+                    inner.by_object.remove(object);
+                }
+            }
+        }
+        for object in &named {
+            let rollouts = inner.by_object.entry(object.clone()).or_default();
+            others.extend(rollouts.iter().cloned());
+            rollouts.insert(rollout.clone());
+        }
+        if !named.is_empty() {
+            inner.by_rollout.insert(rollout.clone(), (created, named));
+        }
+        others.remove(rollout);
+        others
+    }
+
+    /// The Rollouts that name an object.
+    pub(super) fn of(&self, object: &Named) -> BTreeSet<Key> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.by_object.get(object).cloned().unwrap_or_default()
+    }
+
+    /// What older Rollouts claim of that which `rollout` names, as sentences.
+    pub(super) fn against(&self, rollout: &Key, created: Option<Timestamp>) -> Vec<String> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, named)) = inner.by_rollout.get(rollout) else { return Vec::new() };
+        let mut found = Vec::new();
+        for object in named.iter().filter(|object| object.is_exclusive()) {
+            for other in inner.by_object.get(object).into_iter().flatten() {
+                let Some((theirs, _)) = inner.by_rollout.get(other) else { continue };
+                if other != rollout && (*theirs, other) < (created, rollout) {
+                    found.push(format!(
+                        "{} is claimed by Rollout {}/{}, which is older; name another one",
+                        object.text(),
+                        other.0,
+                        other.1
+                    ));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn named(namespace: &str, spec: &RolloutSpec) -> BTreeSet<Named> {
+    let canary = &spec.strategy.canary;
+    let here = |name: &String| (namespace.to_owned(), name.clone());
+    let mut named: BTreeSet<Named> = canary
+        .stable_service
+        .iter()
+        .chain(&canary.canary_service)
+        .map(|name| Named::Service(here(name)))
+        .collect();
+    for reference in &canary.traffic.istio.virtual_services {
+        let owner = reference.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+        let key = (owner, reference.name.clone());
+        named.extend(reference.routes.iter().map(|route| Named::Route(key.clone(), route.clone())));
+        named.insert(Named::VirtualService(key));
+    }
+    if let Some(rule) = &canary.traffic.istio.destination_rule {
+        named.insert(Named::DestinationRule(here(&rule.name)));
+    }
+    named
+}

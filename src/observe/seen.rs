@@ -1,0 +1,381 @@
+//! What is kept of each kind of object: only what is read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        apps::v1::ReplicaSet,
+        batch::v1::Job,
+        core::v1::{Pod, Service},
+        discovery::v1::EndpointSlice,
+    },
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
+};
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use super::cache::Cached;
+use crate::{
+    api::{
+        AnalysisRun, AnalysisTemplateSpec, COMMAND_ANNOTATION, Command, FINGERPRINT_ANNOTATION,
+        INSTANCE_LABEL, REVISION_LABEL, REVISION_NUMBER_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL,
+        Rollout, RolloutSpec, RolloutStatus,
+    },
+    world,
+};
+
+/// A Rollout, or what is wrong with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenRollout {
+    /// Its uid.
+    pub uid: String,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// When it was created: the older of two that claim the same thing has it.
+    pub created: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// The controller instance that it asks for.
+    pub instance: String,
+    /// The waiting command, or what is wrong with it.
+    pub command: Option<Result<Command, String>>,
+    /// Spec and status, or why the object cannot be read.
+    pub parsed: Result<(Arc<RolloutSpec>, Arc<RolloutStatus>), String>,
+    /// Metadata and the plain fields of the spec, for `fieldRef`.
+    pub object: Arc<Value>,
+    /// Fingerprint of its template.
+    pub fingerprint: String,
+}
+
+impl Cached for SeenRollout {}
+
+/// Reads a Rollout; a malformed one yields its error, so that it disturbs no other.
+pub fn rollout(object: DynamicObject) -> SeenRollout {
+    let meta = &object.metadata;
+    let annotations = meta.annotations.as_ref();
+    let command = annotations.and_then(|a| a.get(COMMAND_ANNOTATION));
+    let command = command.map(|text| serde_json::from_str(text).map_err(|e| e.to_string()));
+    let labels = meta.labels.clone().unwrap_or_default();
+    let mut shown = json!({
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {
+            "name": meta.name,
+            "namespace": meta.namespace,
+            "uid": meta.uid,
+            "labels": labels,
+            "annotations": annotations,
+        },
+    });
+    if let Some(annotations) =
+        shown.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+    {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        annotations.remove(COMMAND_ANNOTATION);
+    }
+    if let Some(spec) = object.data.get("spec").and_then(Value::as_object) {
+        let plain = spec.iter().filter(|(key, _)| *key != "template" && *key != "strategy");
+        shown["spec"] = Value::Object(plain.map(|(k, v)| (k.clone(), v.clone())).collect());
+    }
+    let seen = SeenRollout {
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        created: meta.creation_timestamp.as_ref().map(|time| time.0),
+        deleting: meta.deletion_timestamp.is_some(),
+        instance: labels.get(INSTANCE_LABEL).cloned().unwrap_or_default(),
+        command,
+        parsed: Err(String::new()),
+        object: Arc::new(shown),
+        fingerprint: String::new(),
+    };
+    let whole = json!({
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {},
+        "spec": object.data.get("spec"),
+        "status": object.data.get("status"),
+    });
+    match serde_json::from_value::<Rollout>(whole) {
+        Ok(rollout) => SeenRollout {
+            fingerprint: world::fingerprint::fingerprint(&rollout.spec.template),
+            parsed: Ok((Arc::new(rollout.spec), Arc::new(rollout.status.unwrap_or_default()))),
+            ..seen
+        },
+        Err(error) => SeenRollout { parsed: Err(error.to_string()), ..seen },
+    }
+}
+
+impl Cached for world::ReplicaSet {
+    fn group(&self) -> Option<&str> {
+        // Rollout names are cut from the ReplicaSet's: an orphan has no owner to ask.
+        self.name.strip_suffix(&self.revision)?.strip_suffix('-')
+    }
+}
+
+/// Reads a ReplicaSet; its pods are added when a world is put together.
+pub fn replica_set(object: ReplicaSet) -> world::ReplicaSet {
+    let meta = object.metadata;
+    let annotations = meta.annotations.unwrap_or_default();
+    let spec = object.spec;
+    let template = spec.template.unwrap_or_default();
+    let containers = template.spec.map(|spec| spec.containers).unwrap_or_default();
+    let conditions = object.status.and_then(|status| status.conditions).unwrap_or_default();
+    let failure = conditions
+        .into_iter()
+        .find(|condition| {
+            condition.type_.as_deref() == Some("ReplicaFailure")
+                && condition.status.as_deref() == Some("True")
+        })
+        .and_then(|condition| condition.message);
+    world::ReplicaSet {
+        owner: controller(meta.owner_references.as_ref()).map(|owner| owner.uid.clone()),
+        name: meta.name.unwrap_or_default(),
+        uid: meta.uid.unwrap_or_default(),
+        revision: meta.labels.and_then(|mut l| l.remove(REVISION_LABEL)).unwrap_or_default(),
+        fingerprint: annotations.get(FINGERPRINT_ANNOTATION).cloned().unwrap_or_default(),
+        number: annotations
+            .get(REVISION_NUMBER_ANNOTATION)
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0),
+        pod_labels: template.metadata.and_then(|meta| meta.labels).unwrap_or_default(),
+        images: containers.into_iter().filter_map(|container| container.image).collect(),
+        replicas: u32::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0),
+        created: meta.creation_timestamp.map(|time| time.0).unwrap_or_default(),
+        deleting: meta.deletion_timestamp.is_some(),
+        failure,
+        pods: Vec::new(),
+    }
+}
+
+fn controller(owners: Option<&Vec<OwnerReference>>) -> Option<&OwnerReference> {
+    owners.into_iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
+/// A pod and the ReplicaSet that owns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenPod {
+    /// Name of the owner.
+    pub owner: String,
+    /// The pod.
+    pub pod: world::Pod,
+}
+
+impl Cached for SeenPod {
+    fn group(&self) -> Option<&str> {
+        Some(&self.owner)
+    }
+}
+
+/// Reads a pod.
+pub fn pod(object: Pod) -> SeenPod {
+    let meta = object.metadata;
+    let status = object.status.unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let ready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "True");
+    let ready_since = ready
+        .map(|ready| ready.last_transition_time.as_ref().map(|time| time.0).unwrap_or_default());
+    let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    let containers = status.init_container_statuses.into_iter().flatten();
+    let containers = containers.chain(status.container_statuses.into_iter().flatten());
+    let waiting = containers.filter_map(|container| container.state?.waiting).find(|waiting| {
+        let reason = waiting.reason.as_deref();
+        !matches!(reason, None | Some("ContainerCreating" | "PodInitializing"))
+    });
+    let unschedulable =
+        conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let problem = waiting
+        .map(|waiting| sentence(waiting.reason, waiting.message))
+        .or_else(|| unschedulable.map(|c| sentence(c.reason.clone(), c.message.clone())));
+    let owner = controller(meta.owner_references.as_ref());
+    let owner = owner.map(|owner| owner.name.clone()).unwrap_or_default();
+    let pod = world::Pod {
+        name: meta.name.unwrap_or_default(),
+        ready_since: ready_since.filter(|_| !ended),
+        deleting: meta.deletion_timestamp.is_some(),
+        problem: problem.filter(|_| ready.is_none()),
+    };
+    SeenPod { owner, pod }
+}
+
+fn sentence(reason: Option<String>, message: Option<String>) -> String {
+    let message = message.filter(|message| !message.is_empty());
+    let text = [reason, message].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    // One line of status, not a log.
+    text.chars().take(200).collect()
+}
+
+/// A pod of a Job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenJobPod {
+    /// Name of the Job.
+    pub job: String,
+    /// The pod, without its spec.
+    pub pod: Arc<Pod>,
+}
+
+impl Cached for SeenJobPod {
+    fn group(&self) -> Option<&str> {
+        Some(&self.job)
+    }
+}
+
+/// Reads a pod of a Job.
+pub fn job_pod(mut object: Pod) -> SeenJobPod {
+    object.metadata.managed_fields = None;
+    object.spec = None;
+    let owner = controller(object.metadata.owner_references.as_ref());
+    let job = owner.map(|owner| owner.name.clone()).unwrap_or_default();
+    SeenJobPod { job, pod: Arc::new(object) }
+}
+
+/// A Service's selector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenService(pub BTreeMap<String, String>);
+
+impl Cached for SeenService {}
+
+/// Reads a Service.
+pub fn service(object: Service) -> SeenService {
+    SeenService(object.spec.and_then(|spec| spec.selector).unwrap_or_default())
+}
+
+/// The ready pods of one EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenSlice {
+    /// Name of the Service.
+    pub service: String,
+    /// Names of its ready pods.
+    pub ready_pods: BTreeSet<String>,
+}
+
+impl Cached for SeenSlice {
+    fn group(&self) -> Option<&str> {
+        Some(&self.service)
+    }
+}
+
+/// Reads an EndpointSlice.
+pub fn slice(object: EndpointSlice) -> SeenSlice {
+    let labels = object.metadata.labels.unwrap_or_default();
+    let ready = object.endpoints.unwrap_or_default().into_iter().filter(|endpoint| {
+        // An absent condition is to be read as ready (EndpointConditions).
+        endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
+    });
+    let pods = ready.filter_map(|endpoint| endpoint.target_ref?.name);
+    SeenSlice {
+        service: labels.get("kubernetes.io/service-name").cloned().unwrap_or_default(),
+        ready_pods: pods.collect(),
+    }
+}
+
+/// A VirtualService or DestinationRule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenRoute {
+    /// The object, without `managedFields` and `status`.
+    pub object: Arc<Value>,
+    /// The field manager that last wrote its spec.
+    pub last_writer: String,
+}
+
+impl Cached for SeenRoute {
+    fn continues(&self, before: &Self) -> bool {
+        self.object.get("spec") == before.object.get("spec")
+    }
+}
+
+/// Reads a VirtualService or DestinationRule.
+pub fn route(mut object: DynamicObject) -> SeenRoute {
+    let managers = object.metadata.managed_fields.take().unwrap_or_default();
+    let last_writer = last_writer(&managers);
+    let (api_version, kind) =
+        object.types.map(|types| (types.api_version, types.kind)).unwrap_or_default();
+    let ObjectMeta { name, namespace, annotations, labels, .. } = object.metadata;
+    let whole = json!({
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": name, "namespace": namespace, "annotations": annotations, "labels": labels,
+        },
+        "spec": object.data.get("spec"),
+    });
+    SeenRoute { object: Arc::new(whole), last_writer }
+}
+
+fn last_writer(managers: &[ManagedFieldsEntry]) -> String {
+    let spec = managers.iter().filter(|entry| entry.subresource.is_none());
+    // The list is kept in order of time; on equal times the later entry is the newer one.
+    let last = spec.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+    last.and_then(|entry| entry.manager.clone()).unwrap_or_default()
+}
+
+/// An AnalysisTemplate or ClusterAnalysisTemplate, or why it cannot be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenTemplate(pub Option<Arc<AnalysisTemplateSpec>>);
+
+impl Cached for SeenTemplate {}
+
+/// Reads an AnalysisTemplate or ClusterAnalysisTemplate. One that cannot be read counts as missing.
+pub fn template(object: &DynamicObject) -> SeenTemplate {
+    let spec = object.data.get("spec").cloned().unwrap_or_default();
+    SeenTemplate(serde_json::from_value(spec).ok().map(Arc::new))
+}
+
+/// An AnalysisRun, or why it cannot be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenRun {
+    /// Name of its Rollout; empty for a run made by hand.
+    pub rollout: String,
+    /// The run, or why it cannot be read.
+    pub run: Result<Arc<AnalysisRun>, String>,
+}
+
+impl Cached for SeenRun {
+    fn group(&self) -> Option<&str> {
+        (!self.rollout.is_empty()).then_some(&self.rollout)
+    }
+}
+
+/// Reads an AnalysisRun.
+pub fn run(mut object: DynamicObject) -> SeenRun {
+    object.metadata.managed_fields = None;
+    let labels = object.metadata.labels.as_ref();
+    let rollout = labels.and_then(|labels| labels.get(ROLLOUT_LABEL)).cloned().unwrap_or_default();
+    let run = serde_json::to_value(&object).and_then(serde_json::from_value::<AnalysisRun>);
+    SeenRun { rollout, run: run.map(Arc::new).map_err(|error| error.to_string()) }
+}
+
+/// A Job of an AnalysisRun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenJob {
+    /// Name of its run.
+    pub run: String,
+    /// The Job.
+    pub job: Arc<Job>,
+}
+
+impl Cached for SeenJob {
+    fn group(&self) -> Option<&str> {
+        (!self.run.is_empty()).then_some(&self.run)
+    }
+}
+
+/// Reads a Job.
+pub fn job(mut object: Job) -> SeenJob {
+    object.metadata.managed_fields = None;
+    let labels = object.metadata.labels.as_ref();
+    let run = labels.and_then(|labels| labels.get(RUN_LABEL)).cloned().unwrap_or_default();
+    // The pod template is the largest part of a Job, and nothing reads it.
+    if let Some(spec) = &mut object.spec {
+        spec.template = k8s_openapi::api::core::v1::PodTemplateSpec::default();
+    }
+    SeenJob { run, job: Arc::new(object) }
+}
+
+/// Whether a run has a metric that is measured for as long as the release lasts.
+pub fn is_endless(run: &AnalysisRun) -> bool {
+    run.spec.metrics.iter().any(|metric| metric.interval.is_some() && metric.count.is_none())
+}

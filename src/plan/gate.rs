@@ -1,0 +1,246 @@
+//! What the routes say, and whether they have settled: the observations that enable effects.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{REVISION_LABEL, Weights},
+    traffic::istio::{
+        RouteTarget, Split, SubsetError, destination_rule, host::service_of, virtual_service,
+    },
+    world::{DestinationRule, Route, World},
+};
+
+/// The routes of a Rollout as they are.
+#[derive(Debug)]
+pub(super) struct Traffic<'a> {
+    /// How the two destinations are told apart.
+    pub(super) split: Split,
+    /// Each VirtualService with its managed routes' weights.
+    pub(super) routes: Vec<(&'a Route, Vec<i32>)>,
+    /// What selects the stable destination's pods.
+    pub(super) stable: Pointer,
+    /// What selects the canary destination's pods.
+    pub(super) canary: Pointer,
+    delay: crate::api::Duration,
+}
+
+/// What decides which revision a destination reaches: a Service's selector, a subset's labels, or
+/// both.
+#[derive(Debug, Default)]
+pub(super) struct Pointer {
+    /// The Services, each with the revision that it selects and since when.
+    pub(super) services: Vec<(String, Option<String>, Timestamp)>,
+    /// The subset, with its labels' revision.
+    pub(super) subset: Option<(String, Option<String>, Timestamp)>,
+}
+
+impl Pointer {
+    fn ends(&self) -> impl Iterator<Item = &(String, Option<String>, Timestamp)> {
+        self.services.iter().chain(&self.subset)
+    }
+
+    /// Whether every end selects `revision`.
+    pub(super) fn all_at(&self, revision: &str) -> bool {
+        self.ends().all(|(_, at, _)| at.as_deref() == Some(revision))
+    }
+
+    /// Whether an end selects `revision`, or pods of any revision.
+    pub(super) fn may_reach(&self, revision: &str) -> bool {
+        self.ends().any(|(_, at, _)| at.is_none() || at.as_deref() == Some(revision))
+    }
+
+    /// The other revisions that an end selects.
+    pub(super) fn elsewhere(&self, revision: &str) -> Option<&str> {
+        self.ends().filter_map(|(_, at, _)| at.as_deref()).find(|at| *at != revision)
+    }
+
+    /// When the last end was last moved.
+    fn since(&self) -> Option<Timestamp> {
+        self.ends().map(|(_, _, since)| *since).max()
+    }
+}
+
+impl<'a> Traffic<'a> {
+    /// Reads the routes; none if one is missing or cannot be read, which `validate` says in words.
+    pub(super) fn observe(world: &'a World) -> Option<Self> {
+        let canary = &world.rollout.spec.strategy.canary;
+        let istio = &canary.traffic.istio;
+        let split = split(world).ok()?;
+        let mut routes = Vec::new();
+        for (reference, route) in istio.virtual_services.iter().zip(&world.routes) {
+            let route = route.as_ref()?;
+            let target =
+                RouteTarget { reference, split: &split, namespace: &world.rollout.namespace };
+            let weights = virtual_service::weights(&route.object, target).ok()?;
+            routes.push((route, weights.into_iter().map(|route| route.weights.canary).collect()));
+        }
+        let subsets = istio.destination_rule.as_ref().zip(world.destination_rule.as_ref());
+        let pointer = |service: Option<&String>, subset: Option<(&DestinationRule, &String)>| {
+            pointer(world, service, subset)
+        };
+        let stable = subsets.map(|(reference, rule)| (rule, &reference.stable_subset));
+        let canary_subset = subsets.map(|(reference, rule)| (rule, &reference.canary_subset));
+        Some(Self {
+            split,
+            routes,
+            stable: pointer(canary.stable_service.as_ref(), stable).ok()?,
+            canary: pointer(canary.canary_service.as_ref(), canary_subset).ok()?,
+            delay: istio.propagation_delay,
+        })
+    }
+
+    fn canary_weights(&self) -> impl Iterator<Item = i32> {
+        self.routes.iter().flat_map(|(_, weights)| weights.iter().copied())
+    }
+
+    /// The highest weight of the canary in any route.
+    pub(super) fn highest(&self) -> i32 {
+        self.canary_weights().max().unwrap_or(0)
+    }
+
+    /// The weights as `status.weights` shows them.
+    pub(super) fn shown(&self) -> Weights {
+        Weights::canary(self.highest())
+    }
+
+    /// Whether the canary has this weight in every route.
+    pub(super) fn all_weights_are(&self, canary: i32) -> bool {
+        self.canary_weights().all(|weight| weight == canary)
+    }
+
+    /// When all proxies can be taken to follow the weights; none if they do not match `canary`.
+    pub(super) fn weights_settle(&self, canary: i32) -> Option<Timestamp> {
+        if !self.all_weights_are(canary) {
+            return None;
+        }
+        let since = self.routes.iter().map(|(route, _)| route.since).max();
+        since.map(|since| self.delay.after(since))
+    }
+
+    /// When all proxies can be taken to follow the pointers.
+    pub(super) fn pointers_settle(&self) -> Option<Timestamp> {
+        let since = self.stable.since().into_iter().chain(self.canary.since()).max();
+        since.map(|since| self.delay.after(since))
+    }
+
+    /// Available pods of `revision` that the canary destination reaches: published as endpoints and
+    /// selected.
+    pub(super) fn capacity(&self, world: &World, revision: &str) -> u32 {
+        if self.canary.all_at(revision) { self.published(world, &self.canary, revision) } else { 0 }
+    }
+
+    /// Available pods of `revision` that the stable destination reaches.
+    pub(super) fn stable_capacity(&self, world: &World, revision: &str) -> u32 {
+        if self.stable.all_at(revision) { self.published(world, &self.stable, revision) } else { 0 }
+    }
+
+    /// Available pods of `revision` that are endpoints of the subsets' Service, or with a host split
+    /// simply available: there the endpoints follow the Service's selector.
+    pub(super) fn selectable(&self, world: &World, revision: &str) -> u32 {
+        match &self.split {
+            Split::Hosts { .. } => world.available(revision),
+            Split::Subsets { .. } => self.published(world, &Pointer::default(), revision),
+        }
+    }
+
+    fn published(&self, world: &World, pointer: &Pointer, revision: &str) -> u32 {
+        let Some(set) = world.revision(revision) else { return 0 };
+        let host = match &self.split {
+            Split::Subsets { host, .. } => host_service(host, &world.rollout.namespace),
+            Split::Hosts { .. } => None,
+        };
+        let services: Vec<&str> = pointer
+            .services
+            .iter()
+            .map(|(name, _, _)| name.as_str())
+            .chain(host.as_deref())
+            .collect();
+        let reached = |pod: &str| {
+            services.iter().all(|service| {
+                world.endpoints.get(*service).is_some_and(|ends| ends.ready_pods.contains(pod))
+            })
+        };
+        let pods = set.pods.iter().filter(|pod| pod.is_available(world.now, world.min_ready()));
+        u32::try_from(pods.filter(|pod| reached(&pod.name)).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether no request can reach `revision`: no destination selects it, none of its pods is an
+    /// endpoint of our Services, and the proxies have had time to see that. `Err` says until when
+    /// to wait, if time alone is missing.
+    pub(super) fn unreachable(
+        &self,
+        world: &World,
+        revision: &str,
+    ) -> Result<(), Option<Timestamp>> {
+        if self.stable.may_reach(revision) || self.canary.may_reach(revision) {
+            return Err(None);
+        }
+        let mut services = self.stable.services.iter().chain(&self.canary.services);
+        let pods = world.revision(revision).map(|set| &set.pods);
+        let published = services.any(|(name, _, _)| {
+            let ready = world.endpoints.get(name).map(|ends| &ends.ready_pods);
+            ready
+                .zip(pods)
+                .is_some_and(|(ready, pods)| pods.iter().any(|pod| ready.contains(&pod.name)))
+        });
+        if published {
+            return Err(None);
+        }
+        // Weights count too: at promotion they move off the old destination before it is repointed,
+        // and a proxy that is late with either change still needs the old pods.
+        let weights = self.routes.iter().map(|(route, _)| self.delay.after(route.since)).max();
+        let settle = self.pointers_settle().into_iter().chain(weights).max();
+        match settle {
+            Some(at) if at > world.now => Err(Some(at)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How the two destinations are told apart.
+pub(super) fn split(world: &World) -> Result<Split, SubsetError> {
+    let canary = &world.rollout.spec.strategy.canary;
+    if let Some(reference) = &canary.traffic.istio.destination_rule {
+        let host = match &world.destination_rule {
+            Some(rule) => destination_rule::host(&rule.object)?.to_owned(),
+            None => String::new(),
+        };
+        return Ok(Split::Subsets {
+            host,
+            stable: reference.stable_subset.clone(),
+            canary: reference.canary_subset.clone(),
+        });
+    }
+    Ok(Split::Hosts {
+        stable: canary.stable_service.clone().unwrap_or_default(),
+        canary: canary.canary_service.clone().unwrap_or_default(),
+    })
+}
+
+/// The Service of the Rollout's namespace behind a DestinationRule's host.
+pub(super) fn host_service(host: &str, namespace: &str) -> Option<String> {
+    let (owner, name) = service_of(host, namespace)?;
+    (owner == namespace).then(|| name.to_owned())
+}
+
+fn pointer(
+    world: &World,
+    service: Option<&String>,
+    subset: Option<(&DestinationRule, &String)>,
+) -> Result<Pointer, SubsetError> {
+    let services = service.and_then(|name| world.services.get(name)).map(|service| {
+        let at = service.selector.get(REVISION_LABEL).cloned();
+        (service.name.clone(), at, service.since)
+    });
+    let subset = match subset {
+        Some((rule, name)) => {
+            let labels: BTreeMap<String, String> =
+                destination_rule::subset_labels(&rule.object, name)?;
+            Some((name.clone(), labels.get(REVISION_LABEL).cloned(), rule.since))
+        }
+        None => None,
+    };
+    Ok(Pointer { services: services.into_iter().collect(), subset })
+}

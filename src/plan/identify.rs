@@ -1,0 +1,175 @@
+//! Which revision does the spec ask for, which is stable, and is this the beginning of a release?
+
+use super::{Action, Draft, Write, messages, step};
+use crate::{
+    api::{Outcome, ReleaseRecord, RolloutStatus, StepStatus},
+    world::{World, fingerprint::revision_hash},
+};
+
+/// Number of releases that `status.history` keeps.
+const HISTORY: usize = 10;
+
+/// Name of the ReplicaSet of `revision`.
+pub fn replica_set_name(rollout: &str, revision: &str) -> String {
+    format!("{rollout}-{revision}")
+}
+
+/// Names the revisions and, if the spec asks for a new one, begins its release in the status.
+pub(super) fn draft(world: &World) -> Draft {
+    let mut status = (*world.rollout.status).clone();
+    let (target, collisions) = target(world, &status);
+    status.collision_count = collisions;
+    let mut draft = Draft {
+        stable: status.stable_revision.clone(),
+        target,
+        status,
+        urgent: Vec::new(),
+        actions: Vec::new(),
+        cleanup: Vec::new(),
+        notes: Vec::new(),
+        wait: None,
+        next_check: None,
+    };
+    if draft.status.current_revision.as_ref() != Some(&draft.target) {
+        begin(world, &mut draft);
+    } else {
+        follow_edited_steps(world, &mut draft);
+    }
+    for orphan in &world.orphans {
+        draft.actions.push(Action {
+            write: Write::AdoptReplicaSet { name: orphan.name.clone(), uid: orphan.uid.clone() },
+            why: format!(
+                "ReplicaSet {} is a revision of this Rollout and has no owner",
+                orphan.name
+            ),
+        });
+    }
+    draft
+}
+
+/// The hash of the revision that the spec asks for, and the collision count that it took.
+///
+/// A spec that has not changed since the last look never asks for a new revision, whatever this
+/// version of the program makes of the template: an upgrade starts no release (lesson 51).
+fn target(world: &World, status: &RolloutStatus) -> (String, i64) {
+    let seen = status.observed_generation == Some(world.rollout.generation);
+    if let (true, Some(current)) = (seen, &status.current_revision)
+        && world.revision(current).is_some()
+    {
+        return (current.clone(), status.collision_count);
+    }
+    let mut known = world.revisions.iter().chain(&world.orphans);
+    if let Some(set) = known.find(|set| set.fingerprint == world.fingerprint && !set.deleting) {
+        return (set.revision.clone(), status.collision_count);
+    }
+    let mut collisions = status.collision_count;
+    loop {
+        let hash = revision_hash(&world.fingerprint, collisions);
+        let name = replica_set_name(&world.rollout.name, &hash);
+        let ours = |set: &&crate::world::ReplicaSet| set.name == name;
+        let other = world.revisions.iter().chain(&world.orphans).any(|set| ours(&set));
+        if !other && !world.taken_names.contains(&name) {
+            return (hash, collisions);
+        }
+        collisions += 1;
+    }
+}
+
+fn begin(world: &World, draft: &mut Draft) {
+    let now = world.now;
+    let status = &mut draft.status;
+    end_record(world, status, Outcome::Superseded, "sluice", "a newer revision took its place");
+    let known = world.revision(&draft.target).map(|set| set.number).filter(|number| *number > 0);
+    let newest = world.revisions.iter().map(|set| set.number).max().unwrap_or(0);
+    let number = newest.max(status.revision) + 1;
+    // Going back to the stable revision is no new revision: it keeps its number.
+    status.revision = match known {
+        Some(known) if draft.stable.as_ref() == Some(&draft.target) => known,
+        _ => number,
+    };
+    status.current_revision = Some(draft.target.clone());
+    status.attempt = 1;
+    reset(world, status);
+    if draft.stable.as_ref() != Some(&draft.target) {
+        let images = world.rollout.spec.template.images();
+        let note = messages::release_started(status.revision, &draft.target, &images);
+        status.history.insert(
+            0,
+            ReleaseRecord {
+                revision: draft.target.clone(),
+                number: status.revision,
+                images,
+                attempt: 1,
+                started_at: now,
+                ended_at: None,
+                outcome: None,
+                by: String::new(),
+                reason: String::new(),
+            },
+        );
+        status.history.truncate(HISTORY);
+        draft.note(note);
+    } else {
+        status.step = None;
+    }
+}
+
+/// Puts a release at its first step, with nothing left of an earlier attempt.
+pub(super) fn reset(world: &World, status: &mut RolloutStatus) {
+    let steps = &world.rollout.spec.strategy.canary.steps;
+    // The first deployment has nothing to compare with and no traffic to shift: no steps.
+    let index = if status.stable_revision.is_none() { steps.len() } else { 0 };
+    status.step = Some(step_status(steps, index, world));
+    status.pauses.clear();
+    status.abort = None;
+    status.promote_full = false;
+    status.analysis = None;
+    status.contest = None;
+    let target = status.current_revision.clone();
+    status.retiring.retain(|retiring| Some(&retiring.revision) != target.as_ref());
+    status.progress = None;
+}
+
+/// Steps edited in mid-release apply from where the release stands, but never beyond the end.
+fn follow_edited_steps(world: &World, draft: &mut Draft) {
+    let steps = &world.rollout.spec.strategy.canary.steps;
+    if !draft.in_release() {
+        return;
+    }
+    let Some(present) = &draft.status.step else { return };
+    if present.hash == step::steps_hash(steps) {
+        return;
+    }
+    let index = usize::try_from(present.index).unwrap_or(0).min(steps.len());
+    let started_at = present.started_at;
+    draft.status.step = Some(StepStatus { started_at, ..step_status(steps, index, world) });
+}
+
+/// The status of step `index`, begun now.
+pub(super) fn step_status(steps: &[crate::api::Step], index: usize, world: &World) -> StepStatus {
+    let (index, of) = (index.min(steps.len()), steps.len());
+    StepStatus {
+        index: i32::try_from(index).unwrap_or(i32::MAX),
+        of: i32::try_from(of).unwrap_or(i32::MAX),
+        hash: step::steps_hash(steps),
+        text: format!("{}/{of}", (index + 1).min(of)),
+        started_at: world.now,
+    }
+}
+
+/// Closes the record of the newest release, if it is open.
+pub(super) fn end_record(
+    world: &World,
+    status: &mut RolloutStatus,
+    outcome: Outcome,
+    by: &str,
+    reason: &str,
+) {
+    if let Some(record) = status.history.first_mut().filter(|record| record.outcome.is_none()) {
+        record.ended_at = Some(world.now);
+        record.outcome = Some(outcome);
+        record.by = by.to_owned();
+        record.reason = reason.to_owned();
+        record.attempt = status.attempt;
+    }
+}

@@ -1,0 +1,229 @@
+//! Everything that the plan says to people: waits, reasons and Events, in one place.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{Command, Contest, Note, Pause, Reason},
+    world::{Run, World},
+};
+
+fn note(reason: Reason, warning: bool, text: String) -> Note {
+    Note { reason, warning, text }
+}
+
+pub(super) fn release_started(number: i64, revision: &str, images: &[String]) -> Note {
+    let text = format!("revision {number} ({revision}) starts: {}", images.join(", "));
+    note(Reason::ReleaseStarted, false, text)
+}
+
+pub(super) fn completed(number: i64, revision: &str, reason: &str) -> Note {
+    let text = format!("revision {number} ({revision}) is stable: {reason}");
+    note(Reason::ReleaseCompleted, false, text)
+}
+
+pub(super) fn aborted(revision: &str, by: &str, reason: &str) -> Note {
+    let text = format!("revision {revision} aborted by {by}: {reason}");
+    note(Reason::ReleaseAborted, true, text)
+}
+
+pub(super) fn retried(revision: &str, attempt: i64, by: &str) -> Note {
+    let text = format!("revision {revision} starts again, attempt {attempt}, asked by {by}");
+    note(Reason::ReleaseRetried, false, text)
+}
+
+pub(super) fn paused(step: usize, pause: &Pause) -> Note {
+    let until = match (pause.duration, pause.timeout) {
+        (Some(duration), _) => format!("for {duration}"),
+        (None, Some(timeout)) => format!("until somebody promotes, at most {timeout}"),
+        (None, None) => "until somebody promotes".to_owned(),
+    };
+    note(Reason::ReleasePaused, false, format!("paused at step {step}, {until}"))
+}
+
+pub(super) fn inconclusive(name: &str, run: &Run) -> Note {
+    note(Reason::AnalysisInconclusive, true, waiting_for_person(name, run))
+}
+
+pub(super) fn route_edited(contest: &Contest, found: i32, wanted: i32, contested: bool) -> Note {
+    let Contest { by, object, .. } = contest;
+    let text = format!("{by} set the canary weight of {object} to {found}, wanted is {wanted}");
+    if contested {
+        let text = format!("{text}; put back twice, now left alone: see condition RouteContested");
+        note(Reason::RouteContested, true, text)
+    } else {
+        note(Reason::RouteEdited, true, format!("{text}; put back"))
+    }
+}
+
+pub(super) fn command(command: &Command, accepted: bool, message: &str) -> Note {
+    let Command { verb, by, .. } = command;
+    let by = if by.is_empty() { "somebody" } else { by };
+    if accepted {
+        note(Reason::CommandAccepted, false, format!("{verb} by {by}: {message}"))
+    } else {
+        note(Reason::CommandRefused, true, format!("{verb} by {by} refused: {message}"))
+    }
+}
+
+pub(super) fn command_unreadable(error: &str) -> Note {
+    let text = format!(
+        "annotation sluice.dev/command is no command and was removed: {error}; use `kubectl sluice`"
+    );
+    note(Reason::CommandRefused, true, text)
+}
+
+pub(super) fn invalid(text: &str) -> Note {
+    note(Reason::InvalidSpec, true, text.to_owned())
+}
+
+pub(super) fn held_by_spec() -> String {
+    "held by spec.paused; set it to false, or `kubectl sluice resume`".to_owned()
+}
+
+pub(super) fn held_by_command(by: &str) -> String {
+    format!("paused by {by}; `kubectl sluice resume` goes on")
+}
+
+pub(super) fn waiting_for_pods(world: &World, revision: &str, needed: u32) -> String {
+    let set = world.revision(revision);
+    let available = world.available(revision);
+    let problem = set.and_then(crate::world::ReplicaSet::problem);
+    let problem = problem.map(|problem| format!(" ({problem})")).unwrap_or_default();
+    let pods = if needed == 1 { "pod" } else { "pods" };
+    if available >= needed {
+        return format!("waiting for {needed} {pods} of revision {revision} to be endpoints");
+    }
+    format!(
+        "waiting for pods: {available} of {needed} {pods} of revision {revision} available{problem}"
+    )
+}
+
+pub(super) fn waiting_for_endpoints(serving: u32, needed: u32) -> String {
+    format!("waiting for the stable Service: {serving} of {needed} endpoints are there")
+}
+
+pub(super) fn waiting_for_proxies() -> String {
+    "waiting for the proxies to follow the routes (propagationDelay)".to_owned()
+}
+
+pub(super) fn stable_serves_nobody(world: &World, stable: &str) -> String {
+    let problem = world.revision(stable).and_then(crate::world::ReplicaSet::problem);
+    let problem = problem.map(|problem| format!(" ({problem})")).unwrap_or_default();
+    format!(
+        "stable revision {stable} has no available pod{problem}: traffic stays on the canary until \
+         it has one"
+    )
+}
+
+pub(super) fn pausing(pause: &Pause, end: Option<Timestamp>, over: bool) -> String {
+    match (pause.duration, end) {
+        (Some(duration), Some(end)) => format!("pausing for {duration}, until {}", clock(end)),
+        (None, Some(end)) if over => {
+            format!(
+                "nobody promoted by {}; still waiting: `kubectl sluice promote` or abort",
+                clock(end)
+            )
+        }
+        (None, Some(end)) => format!(
+            "waiting for a person: `kubectl sluice promote` goes on; at {} this times out",
+            clock(end)
+        ),
+        (_, None) => "waiting for a person: `kubectl sluice promote` goes on".to_owned(),
+    }
+}
+
+fn clock(at: Timestamp) -> String {
+    at.strftime("%H:%M:%SZ").to_string()
+}
+
+pub(super) fn pause_timed_out(pause: &Pause) -> String {
+    let timeout = pause.timeout.unwrap_or_default();
+    format!("nobody promoted within the pause's timeout of {timeout}")
+}
+
+pub(super) fn deadline(world: &World, revision: &str, wanted: u32) -> String {
+    let deadline = world.rollout.spec.progress_deadline;
+    format!("no progress for {deadline}: {}", waiting_for_pods(world, revision, wanted))
+}
+
+pub(super) fn analysis_starts(name: &str) -> String {
+    format!("waiting for analysis {name} to start")
+}
+
+pub(super) fn analysis_runs(name: &str, run: &Run) -> String {
+    let message = &run.status.message;
+    if message.is_empty() {
+        format!("waiting for analysis {name}")
+    } else {
+        format!("waiting for analysis {name}: {message}")
+    }
+}
+
+pub(super) fn analysis_failed(name: &str, run: &Run) -> String {
+    format!("analysis {name}: {}: {}", run.phase(), run.status.message)
+}
+
+pub(super) fn waiting_for_person(name: &str, run: &Run) -> String {
+    format!(
+        "analysis {name} is {} ({}); `kubectl sluice promote` goes on, `abort` rolls back",
+        run.phase(),
+        run.status.message
+    )
+}
+
+pub(super) fn other_revision(asked: &str, now: &str) -> String {
+    format!("it was meant for revision {asked}, but the newest is {now}; look again")
+}
+
+pub(super) fn abort_accepted(stable: Option<&str>) -> String {
+    format!("aborted; all traffic goes to stable revision {}", stable.unwrap_or("(none)"))
+}
+
+pub(super) fn retry_accepted(attempt: i64) -> String {
+    format!("attempt {attempt} starts at the first step")
+}
+
+pub(super) fn step_ended(step: usize, of: usize) -> String {
+    format!("step {} of {of} ended by promote", step + 1)
+}
+
+pub(super) fn nothing_to_promote(step: usize, of: usize) -> String {
+    format!("step {} of {of} waits for no person; use promote --full to skip the rest", step + 1)
+}
+
+pub(super) fn stable_size() -> String {
+    "the stable revision keeps its full size".to_owned()
+}
+
+pub(super) fn first_deployment() -> String {
+    "first deployment".to_owned()
+}
+
+pub(super) fn canary_size(draft: &super::Draft, weight: i32) -> String {
+    let step = draft.status.step.as_ref().map_or_else(String::new, |step| step.text.clone());
+    format!("pods for weight {weight} at step {step}")
+}
+
+pub(super) fn useless(revision: &str) -> String {
+    format!("revision {revision} is superseded and serves nobody")
+}
+
+pub(super) fn drained(revision: &str) -> String {
+    format!("no traffic reaches revision {revision} any more, and its delay is over")
+}
+
+pub(super) fn pruned(limit: usize) -> String {
+    format!("spec.revisionHistoryLimit keeps {limit} old revisions")
+}
+
+pub(super) fn pointer(role: &str, revision: &str) -> String {
+    format!("the {role} destination selects revision {revision}")
+}
+
+pub(super) fn weight(from: i32, to: i32) -> String {
+    format!("canary weight {from} to {to}")
+}
+
+pub(super) fn healthy(revision: i64) -> String {
+    format!("revision {revision} is stable and has all its pods")
+}

@@ -1,0 +1,242 @@
+//! What to do next, and why: a pure function of the world.
+//!
+//! In: a [`World`]. Out: a [`Plan`]: writes in the order in which they are safe, the status, Events,
+//! and when to look again. It relies on being called again after every observed change; it never
+//! assumes that an earlier write took effect, it looks.
+//!
+//! The pipeline: `validate` finds what is wrong; `command` applies what people asked for;
+//! `identify` names the revisions; `step` advances through the steps; `canary` turns mode and
+//! observations into what is wanted (weight, pointers, sizes); `write` turns the difference between
+//! wanted and observed into writes; `status` says it all in words.
+
+mod canary;
+mod command;
+mod gate;
+mod identify;
+mod messages;
+mod runs;
+mod scale;
+mod status;
+mod step;
+mod validate;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use identify::replica_set_name;
+pub use validate::Problem;
+pub use write::FIELD_MANAGER;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    api::{AnalysisRunSpec, Note, RolloutStatus},
+    world::World,
+};
+
+/// What to do next, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Writes, in order. A failed one ends the pass.
+    pub actions: Vec<Action>,
+    /// Events to publish once all writes are done.
+    pub notes: Vec<Note>,
+    /// The status as it should read now; written only if `actions` says so.
+    pub status: RolloutStatus,
+    /// When to look again though nothing changes.
+    pub next_check: Option<Timestamp>,
+}
+
+/// One write and its reason.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// What is written.
+    pub write: Write,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// A write to the cluster. Each carries the precondition under which it was planned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Writes the Rollout's status.
+    Status(Box<RolloutStatus>),
+    /// Creates the ReplicaSet of a new revision.
+    CreateReplicaSet(NewReplicaSet),
+    /// Becomes the owner of a ReplicaSet that has none.
+    AdoptReplicaSet {
+        /// Its name.
+        name: String,
+        /// Its uid, as precondition.
+        uid: String,
+    },
+    /// Changes the number of pods of a revision.
+    Scale {
+        /// Name of the ReplicaSet.
+        name: String,
+        /// Its uid, as precondition.
+        uid: String,
+        /// Its present size, as precondition.
+        from: u32,
+        /// The size wanted.
+        to: u32,
+    },
+    /// Deletes an old ReplicaSet without pods.
+    DeleteReplicaSet {
+        /// Its name.
+        name: String,
+        /// Its uid, as precondition.
+        uid: String,
+    },
+    /// Lets a Service select one revision.
+    SelectRevision {
+        /// Name of the Service.
+        service: String,
+        /// The revision that it selects now, as precondition.
+        from: Option<String>,
+        /// The revision wanted.
+        to: String,
+    },
+    /// Edits a VirtualService or DestinationRule.
+    EditRoute {
+        /// Which of the two.
+        kind: RouteKind,
+        /// Namespace of the object.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Its resource version, as precondition.
+        resource_version: String,
+        /// The object as it is.
+        from: Box<Value>,
+        /// The object wanted.
+        to: Box<Value>,
+    },
+    /// Starts an analysis.
+    CreateRun {
+        /// Name of the AnalysisRun.
+        name: String,
+        /// Its spec.
+        spec: Box<AnalysisRunSpec>,
+        /// Its labels.
+        labels: BTreeMap<String, String>,
+    },
+    /// Tells an analysis to end.
+    EndRun {
+        /// Name of the AnalysisRun.
+        name: String,
+    },
+    /// Deletes a finished analysis.
+    DeleteRun {
+        /// Name of the AnalysisRun.
+        name: String,
+    },
+    /// Removes the command that was applied.
+    ClearCommand,
+}
+
+/// The kinds of Istio's route objects that are edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// A VirtualService.
+    VirtualService,
+    /// A DestinationRule.
+    DestinationRule,
+}
+
+/// A ReplicaSet to create.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewReplicaSet {
+    /// Its name.
+    pub name: String,
+    /// Its revision hash.
+    pub revision: String,
+    /// Fingerprint of the template.
+    pub fingerprint: String,
+    /// Running number of the revision.
+    pub number: i64,
+    /// Pods to start with.
+    pub replicas: u32,
+}
+
+/// Decides what to do next.
+pub fn plan(world: &World) -> Plan {
+    if world.rollout.deleting {
+        return Plan { status: (*world.rollout.status).clone(), ..Plan::default() };
+    }
+    let mut draft = identify::draft(world);
+    let problems = validate::problems(world, &draft);
+    command::apply(world, &mut draft);
+    let traffic = gate::Traffic::observe(world);
+    canary::decide(world, &mut draft, traffic.as_ref(), &problems);
+    runs::collect_garbage(world, &mut draft);
+    status::finish(world, draft, traffic.as_ref(), &problems)
+}
+
+/// The plan while it is being made.
+#[derive(Debug)]
+struct Draft {
+    /// The status to be.
+    status: RolloutStatus,
+    /// Hash of the revision that the spec asks for.
+    target: String,
+    /// Hash of the stable revision; none before the first deployment is complete.
+    stable: Option<String>,
+    /// Writes that lower the canary's weight, or point stable back: before all others.
+    urgent: Vec<Action>,
+    /// Writes that follow the status.
+    actions: Vec<Action>,
+    /// Writes that free resources: last.
+    cleanup: Vec<Action>,
+    notes: Vec<Note>,
+    /// What the release waits for, in words.
+    wait: Option<Wait>,
+    next_check: Option<Timestamp>,
+}
+
+/// What a release waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wait {
+    text: String,
+    kind: WaitKind,
+}
+
+/// The kind of a wait decides whether the progress deadline runs, and the phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitKind {
+    /// For pods: the deadline runs.
+    Pods,
+    /// For a person or a pause: the phase is Paused.
+    Pause,
+    /// For an analysis, the proxies, or a delay.
+    Other,
+}
+
+impl Draft {
+    fn push(&mut self, write: Write, why: impl Into<String>) {
+        self.actions.push(Action { write, why: why.into() });
+    }
+
+    fn wait(&mut self, kind: WaitKind, text: impl Into<String>) {
+        if self.wait.is_none() {
+            self.wait = Some(Wait { text: text.into(), kind });
+        }
+    }
+
+    fn check_at(&mut self, at: Timestamp) {
+        self.next_check = Some(self.next_check.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn note(&mut self, note: Note) {
+        self.notes.push(note);
+    }
+
+    /// Whether a release is under way: the spec's revision is not the stable one.
+    fn in_release(&self) -> bool {
+        self.stable.as_ref() != Some(&self.target)
+    }
+}

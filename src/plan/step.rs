@@ -1,0 +1,194 @@
+//! The steps of a release: what they add up to, and when one is done.
+
+use sha2::{Digest, Sha256};
+
+use super::{Draft, WaitKind, canary, gate::Traffic, identify, messages, runs, scale};
+use crate::{
+    api::{OnTimeout, Pause, PauseReason, PauseStatus, SetCanaryScale, Step},
+    world::World,
+};
+
+/// What the steps up to and including the present one add up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Intent {
+    /// The canary's weight, in percent.
+    pub(super) weight: i32,
+    /// The canary's size.
+    pub(super) size: SizeRule,
+}
+
+/// How the canary's size is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SizeRule {
+    /// As many pods as the weight needs.
+    MatchWeight,
+    /// This many pods.
+    Replicas(u32),
+    /// This share of `spec.replicas`.
+    Percent(i32),
+}
+
+/// A short hash of the list of steps.
+pub(super) fn steps_hash(steps: &[Step]) -> String {
+    let text = serde_json::to_string(steps).unwrap_or_default();
+    Sha256::digest(text.as_bytes()).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Adds up `steps[0..=index]`: the last weight and the last scale win. Being recomputed at each
+/// look, it cannot be lost by a restart.
+pub(super) fn intent(steps: &[Step], index: usize) -> Intent {
+    let mut intent = Intent { weight: 0, size: SizeRule::MatchWeight };
+    for step in steps.iter().take(index + 1) {
+        if let Some(weight) = step.set_weight {
+            intent.weight = weight.clamp(0, 100);
+        }
+        if let Some(scale) = &step.set_canary_scale {
+            intent.size = size_rule(scale);
+        }
+    }
+    intent
+}
+
+fn size_rule(scale: &SetCanaryScale) -> SizeRule {
+    match (scale.replicas, scale.weight) {
+        (Some(replicas), _) => SizeRule::Replicas(u32::try_from(replicas).unwrap_or(0)),
+        (None, Some(weight)) => SizeRule::Percent(weight),
+        (None, None) => SizeRule::MatchWeight,
+    }
+}
+
+/// The index of the present step; the number of steps when all are done.
+pub(super) fn index(world: &World, draft: &Draft) -> usize {
+    let steps = world.rollout.spec.strategy.canary.steps.len();
+    if draft.status.promote_full {
+        return steps;
+    }
+    let step = draft.status.step.as_ref();
+    step.map_or(steps, |step| usize::try_from(step.index).unwrap_or(0).min(steps))
+}
+
+/// Advances over all steps that are done, and says what the present one waits for.
+pub(super) fn advance(world: &World, draft: &mut Draft, traffic: &Traffic) {
+    let steps = &world.rollout.spec.strategy.canary.steps;
+    while draft.status.abort.is_none() {
+        let at = index(world, draft);
+        let Some(step) = steps.get(at) else { return };
+        if !is_done(world, draft, traffic, step, at) {
+            return;
+        }
+        if hold(world, draft).is_some() {
+            return;
+        }
+        next(world, draft);
+    }
+}
+
+/// Goes to the next step.
+pub(super) fn next(world: &World, draft: &mut Draft) {
+    let steps = &world.rollout.spec.strategy.canary.steps;
+    let at = index(world, draft);
+    draft.status.step = Some(identify::step_status(steps, at + 1, world));
+    draft.status.pauses.retain(|pause| pause.reason == PauseReason::Command);
+    if let Some(analysis) = &mut draft.status.analysis {
+        analysis.step = None;
+    }
+    draft.status.progress = None;
+    draft.wait = None;
+}
+
+/// Why the release must not go on now, if so: a person or the spec holds it.
+pub(super) fn hold(world: &World, draft: &Draft) -> Option<String> {
+    if world.rollout.spec.paused {
+        return Some(messages::held_by_spec());
+    }
+    let pause = draft.status.pauses.iter().find(|pause| pause.reason == PauseReason::Command)?;
+    Some(messages::held_by_command(&pause.by))
+}
+
+fn is_done(world: &World, draft: &mut Draft, traffic: &Traffic, step: &Step, at: usize) -> bool {
+    if let Some(weight) = step.set_weight {
+        return weight_is_done(world, draft, traffic, weight);
+    }
+    if let Some(pause) = &step.pause {
+        return pause_is_done(world, draft, pause, at);
+    }
+    if step.set_canary_scale.is_some() {
+        return scale_is_done(world, draft, at);
+    }
+    if let Some(analysis) = &step.analysis {
+        let request = runs::request_of(analysis);
+        return runs::step_is_done(world, draft, &request, at);
+    }
+    if let Some(job) = &step.job {
+        let metrics = [runs::job_metric(job)];
+        return runs::step_is_done(world, draft, &runs::request_of_job(&metrics), at);
+    }
+    true
+}
+
+/// Done when every route shows the weight *and* the canary has the pods for it: a weight that
+/// somebody else wrote is never taken for our own progress.
+fn weight_is_done(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) -> bool {
+    if world.desired() == 0 {
+        return true;
+    }
+    let shown = traffic.all_weights_are(weight);
+    let intent = intent_now(world, draft);
+    let needed = scale::needed(world, weight, intent.size);
+    let enough = weight == 0 || traffic.capacity(world, &draft.target) >= needed;
+    if !enough {
+        let wait = messages::waiting_for_pods(world, &draft.target, needed);
+        draft.wait(WaitKind::Pods, wait);
+    }
+    shown && enough
+}
+
+fn scale_is_done(world: &World, draft: &mut Draft, at: usize) -> bool {
+    let intent = intent(&world.rollout.spec.strategy.canary.steps, at);
+    let wanted = scale::canary_size(world, intent);
+    let present = world.available(&draft.target);
+    if present < wanted {
+        draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, wanted));
+    }
+    present >= wanted
+}
+
+fn intent_now(world: &World, draft: &Draft) -> Intent {
+    intent(&world.rollout.spec.strategy.canary.steps, index(world, draft))
+}
+
+fn pause_is_done(world: &World, draft: &mut Draft, pause: &Pause, at: usize) -> bool {
+    let running = draft.status.pauses.iter().find(|pause| pause.reason == PauseReason::Step);
+    let Some(started_at) = running.map(|pause| pause.started_at) else {
+        draft.status.pauses.push(PauseStatus {
+            reason: PauseReason::Step,
+            started_at: world.now,
+            by: String::new(),
+        });
+        draft.note(messages::paused(at, pause));
+        return pause_is_done(world, draft, pause, at);
+    };
+    let limit = pause.duration.or(pause.timeout);
+    let end = limit.map(|limit| limit.after(started_at));
+    if let Some(end) = end
+        && end > world.now
+    {
+        draft.check_at(end);
+    }
+    let over = end.is_some_and(|end| end <= world.now);
+    if over && pause.duration.is_some() {
+        return true;
+    }
+    if over {
+        match pause.on_timeout {
+            Some(OnTimeout::Promote) => return true,
+            Some(OnTimeout::Abort) => {
+                canary::abort_for_timeout(world, draft, pause);
+                return false;
+            }
+            Some(OnTimeout::Hold) | None => {}
+        }
+    }
+    draft.wait(WaitKind::Pause, messages::pausing(pause, end, over));
+    false
+}

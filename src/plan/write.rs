@@ -1,0 +1,151 @@
+//! From what is wanted to writes: only what differs from what is observed.
+
+use super::{Action, Draft, RouteKind, Write, gate::Traffic, messages};
+use crate::{
+    api::{Contest, DestinationRuleRef},
+    traffic::istio::{RouteTarget, destination_rule, virtual_service},
+    world::{Route, World},
+};
+
+/// Field manager of all our writes, as `managedFields` shows it.
+pub const FIELD_MANAGER: &str = "sluice";
+
+/// Edits by others that are put back before we stop and say so.
+const TOLERATED_EDITS: i32 = 2;
+
+/// What is wanted of the traffic; `None` leaves it as it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    /// The canary's weight, in percent.
+    pub(super) weight: Option<i32>,
+    /// The revision that the stable destination should reach.
+    pub(super) stable_at: Option<String>,
+    /// The revision that the canary destination should reach.
+    pub(super) canary_at: Option<String>,
+}
+
+/// Whether somebody else keeps writing the weights.
+pub(super) fn is_contested(draft: &Draft) -> bool {
+    draft.status.contest.as_ref().is_some_and(|contest| contest.count > TOLERATED_EDITS)
+}
+
+/// Plans the writes towards `wanted`.
+pub(super) fn wanted(world: &World, draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
+    services(draft, traffic, wanted);
+    subsets(world, draft, wanted);
+    if let Some(weight) = wanted.weight {
+        weights(world, draft, traffic, weight);
+    }
+}
+
+fn services(draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
+    let stable = wanted.stable_at.as_ref().map(|to| (&traffic.stable, to, "stable"));
+    let canary = wanted.canary_at.as_ref().map(|to| (&traffic.canary, to, "canary"));
+    for (pointer, to, role) in stable.into_iter().chain(canary) {
+        for (service, at, _) in &pointer.services {
+            if at.as_ref() == Some(to) {
+                continue;
+            }
+            let write = Write::SelectRevision {
+                service: service.clone(),
+                from: at.clone(),
+                to: to.clone(),
+            };
+            draft.push(write, messages::pointer(role, to));
+        }
+    }
+}
+
+/// Both subsets are edited in one write, as they stand in one object.
+fn subsets(world: &World, draft: &mut Draft, wanted: &Wanted) {
+    let reference = world.rollout.spec.strategy.canary.traffic.istio.destination_rule.as_ref();
+    let Some((reference, rule)) = reference.zip(world.destination_rule.as_ref()) else { return };
+    let DestinationRuleRef { stable_subset, canary_subset, .. } = reference;
+    let mut object = (*rule.object).clone();
+    let mut why = Vec::new();
+    for (subset, to, role) in
+        [(stable_subset, &wanted.stable_at, "stable"), (canary_subset, &wanted.canary_at, "canary")]
+    {
+        let Some(set) = to.as_ref().and_then(|to| world.revision(to)) else { continue };
+        // `validate` has tried this already; an error here would show there.
+        if let Ok(edited) =
+            destination_rule::with_subset_revision(&object, subset, &set.revision, &set.pod_labels)
+            && edited != object
+        {
+            object = edited;
+            why.push(messages::pointer(role, &set.revision));
+        }
+    }
+    if object != *rule.object {
+        let write = Write::EditRoute {
+            kind: RouteKind::DestinationRule,
+            namespace: world.rollout.namespace.clone(),
+            name: rule.name.clone(),
+            resource_version: rule.resource_version.clone(),
+            from: Box::new((*rule.object).clone()),
+            to: Box::new(object),
+        };
+        draft.push(write, why.join("; "));
+    }
+}
+
+fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) {
+    let istio = &world.rollout.spec.strategy.canary.traffic.istio;
+    for (reference, (route, shown)) in istio.virtual_services.iter().zip(&traffic.routes) {
+        if shown.iter().all(|shown| *shown == weight) {
+            continue;
+        }
+        let edited = is_edited_by_others(draft, route, shown, weight);
+        if edited {
+            count_contest(draft, route, shown, weight);
+        }
+        let highest = shown.iter().copied().max().unwrap_or(0);
+        // In a contest nothing is written any more but what takes traffic off the canary.
+        if is_contested(draft) && (weight >= highest || !draft.in_release()) {
+            continue;
+        }
+        let target =
+            RouteTarget { reference, split: &traffic.split, namespace: &world.rollout.namespace };
+        let Ok(object) = virtual_service::with_canary_weight(&route.object, target, weight) else {
+            continue;
+        };
+        let action = Action {
+            write: Write::EditRoute {
+                kind: RouteKind::VirtualService,
+                namespace: route.namespace.clone(),
+                name: route.name.clone(),
+                resource_version: route.resource_version.clone(),
+                from: Box::new((*route.object).clone()),
+                to: Box::new(object),
+            },
+            why: messages::weight(highest, weight),
+        };
+        if weight < highest {
+            draft.urgent.push(action);
+        } else {
+            draft.actions.push(action);
+        }
+    }
+}
+
+/// Whether the weights were neither left by us nor are on their way: somebody else wrote them since
+/// the status was last written.
+fn is_edited_by_others(draft: &Draft, route: &Route, shown: &[i32], wanted: i32) -> bool {
+    let Some(last) = draft.status.weights else { return false };
+    let foreign = !route.last_writer.is_empty() && route.last_writer != FIELD_MANAGER;
+    foreign && shown.iter().any(|shown| *shown != wanted && *shown != last.canary)
+}
+
+fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32) {
+    let object = format!("VirtualService {}/{}", route.namespace, route.name);
+    let count = draft.status.contest.as_ref().map_or(0, |contest| contest.count) + 1;
+    // Once contested, the count stays: it would otherwise change the status at each look.
+    let count = count.min(TOLERATED_EDITS + 1);
+    let contest = Contest { count, by: route.last_writer.clone(), object };
+    if draft.status.contest.as_ref() != Some(&contest) {
+        let found = shown.iter().copied().max().unwrap_or(0);
+        let note = messages::route_edited(&contest, found, wanted, count > TOLERATED_EDITS);
+        draft.note(note);
+    }
+    draft.status.contest = Some(contest);
+}

@@ -1,0 +1,59 @@
+//! What the controller serves: probes and metrics.
+
+pub mod calls;
+pub mod health;
+pub mod metrics;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+
+use health::Health;
+use metrics::Metrics;
+
+/// What the endpoints show.
+#[derive(Clone)]
+struct Shown {
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.
+///
+/// # Errors
+/// If the address cannot be listened on.
+pub async fn serve(
+    address: SocketAddr,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "serving probes and metrics");
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(show_metrics))
+        .with_state(Shown { health, metrics });
+    axum::serve(listener, router).await
+}
+
+async fn healthz(State(shown): State<Shown>) -> impl IntoResponse {
+    if shown.health.is_alive() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the work loop has not moved for a minute\n")
+    }
+}
+
+async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
+    if shown.health.is_ready() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the caches are not complete yet\n")
+    }
+}
+
+async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([("content-type", kind)], shown.metrics.text())
+}

@@ -1,0 +1,79 @@
+//! Istio: the weights in `VirtualService`s, and the subset labels in `DestinationRule`s.
+//!
+//! - [`virtual_service`]: which routes a release manages, their weights, a copy with other weights.
+//! - [`destination_rule`]: what a subset selects, a copy in which it selects another revision.
+//! - [`host`]: which Service a destination host means.
+//!
+//! Every error here asks a person to change an object: none of them goes away by a retry.
+
+pub mod destination_rule;
+mod error;
+pub mod host;
+mod route;
+pub mod virtual_service;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{RouteError, SubsetError};
+
+use serde_json::Value;
+
+use crate::api::{VirtualServiceRef, Weights};
+
+/// What tells the stable destination of a route from the canary destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Two Services, by the names that the Rollout gives them.
+    Hosts {
+        /// The Service that selects the stable revision.
+        stable: String,
+        /// The Service that selects the canary revision.
+        canary: String,
+    },
+    /// Two subsets of one host.
+    Subsets {
+        /// `spec.host` of the `DestinationRule`, in the Rollout's namespace.
+        host: String,
+        /// The subset that selects the stable revision.
+        stable: String,
+        /// The subset that selects the canary revision.
+        canary: String,
+    },
+}
+
+/// Where a release puts its weights in one `VirtualService`.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteTarget<'a> {
+    /// The `VirtualService` and the routes in it, as the Rollout names them.
+    pub reference: &'a VirtualServiceRef,
+    /// What tells stable from canary.
+    pub split: &'a Split,
+    /// The namespace of the Rollout, which is that of its Services and its `DestinationRule`.
+    pub namespace: &'a str,
+}
+
+/// The weights that one managed route has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteWeights {
+    /// The route as a person would call it: `http route "primary"`, `tls route port 443`. An
+    /// unnamed http route goes by its index in `spec.http`, counted from 0, and its first match.
+    pub route: String,
+    /// The weights as they stand in the object; they need not sum to 100.
+    pub weights: Weights,
+}
+
+/// `namespace/name` of an object, for messages; `namespace` stands in where the object has none.
+fn object_name(object: &Value, namespace: &str) -> String {
+    let metadata = |field| object.get("metadata")?.get(field)?.as_str();
+    let namespace = metadata("namespace").unwrap_or(namespace);
+    format!("{namespace}/{}", metadata("name").unwrap_or("(no name)"))
+}
+
+/// `items` as they stand in a message: `a, b`, or `none`.
+fn listed(items: &[String]) -> String {
+    if items.is_empty() {
+        return "none".into();
+    }
+    items.join(", ")
+}

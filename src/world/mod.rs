@@ -1,0 +1,133 @@
+//! What is known of one Rollout at one instant, as plain data.
+//!
+//! In: filled by `observe` from the caches. Out: the sole input of `plan`. Time is only
+//! [`World::now`]; lists are sorted, so that the same world always yields the same plan.
+//!
+//! Several things carry `since`: the instant at which *this process* first saw the relevant content
+//! (weights, selector, labels) as it is. It is deliberately not persisted: after a restart it begins
+//! anew, so that a delay counted from it can only become longer, never shorter.
+
+pub mod fingerprint;
+pub mod quantity;
+
+mod pods;
+mod routes;
+
+pub use pods::{Pod, ReplicaSet};
+pub use routes::{DestinationRule, Endpoints, Route, Service};
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::{
+    AnalysisRunStatus, AnalysisTemplateSpec, Command, RolloutSpec, RolloutStatus, Verdict,
+};
+
+/// Everything known of one Rollout at one instant.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The instant.
+    pub now: Timestamp,
+    /// The Rollout.
+    pub rollout: Rollout,
+    /// Fingerprint of its template.
+    pub fingerprint: String,
+    /// ReplicaSets that the Rollout owns, newest revision first.
+    pub revisions: Vec<ReplicaSet>,
+    /// ReplicaSets made by an earlier Rollout of this name and without an owner now.
+    pub orphans: Vec<ReplicaSet>,
+    /// Names of the namespace's other ReplicaSets that begin with the Rollout's name.
+    pub taken_names: Vec<String>,
+    /// The Services that the Rollout names and the one behind its DestinationRule, by name.
+    pub services: BTreeMap<String, Service>,
+    /// Ready endpoints of these Services, by name of the Service.
+    pub endpoints: BTreeMap<String, Endpoints>,
+    /// The VirtualServices, in the order of the spec; none where it does not exist.
+    pub routes: Vec<Option<Route>>,
+    /// The DestinationRule, if one is named and exists.
+    pub destination_rule: Option<DestinationRule>,
+    /// Whether the cluster serves Istio's route kinds.
+    pub istio_served: bool,
+    /// AnalysisTemplates of the namespace, by name.
+    pub templates: BTreeMap<String, Arc<AnalysisTemplateSpec>>,
+    /// ClusterAnalysisTemplates, by name.
+    pub cluster_templates: BTreeMap<String, Arc<AnalysisTemplateSpec>>,
+    /// AnalysisRuns of the Rollout, by name.
+    pub runs: BTreeMap<String, Run>,
+    /// What older Rollouts already claim, as `Service web is claimed by Rollout shop/a`.
+    pub rival_claims: Vec<String>,
+}
+
+/// The Rollout itself.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its resource version, as precondition of a status write.
+    pub resource_version: String,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Its spec.
+    pub spec: Arc<RolloutSpec>,
+    /// Its status.
+    pub status: Arc<RolloutStatus>,
+    /// When this process last saw it change.
+    pub since: Timestamp,
+    /// The waiting command, or what is wrong with it.
+    pub command: Option<Result<Command, String>>,
+    /// The whole object as JSON, for `fieldRef`; only read when a run is made.
+    pub object: Arc<Value>,
+}
+
+/// An AnalysisRun of the Rollout.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Whether it has been told to end.
+    pub terminating: bool,
+    /// Whether it has a metric that is measured for as long as the release lasts.
+    pub endless: bool,
+    /// What it has found.
+    pub status: Arc<AnalysisRunStatus>,
+}
+
+impl Run {
+    /// Its verdict.
+    pub fn phase(&self) -> Verdict {
+        self.status.phase
+    }
+}
+
+impl World {
+    /// The owned ReplicaSet of `revision`.
+    pub fn revision(&self, revision: &str) -> Option<&ReplicaSet> {
+        self.revisions.iter().find(|set| set.revision == revision)
+    }
+
+    /// Available pods of `revision`; 0 if it has no ReplicaSet.
+    pub fn available(&self, revision: &str) -> u32 {
+        self.revision(revision).map_or(0, |set| set.available(self.now, self.min_ready()))
+    }
+
+    /// How long a pod must be ready to count as available.
+    pub fn min_ready(&self) -> std::time::Duration {
+        let seconds = u64::try_from(self.rollout.spec.min_ready_seconds).unwrap_or(0);
+        std::time::Duration::from_secs(seconds)
+    }
+
+    /// `spec.replicas` as a count.
+    pub fn desired(&self) -> u32 {
+        u32::try_from(self.rollout.spec.replicas).unwrap_or(0)
+    }
+}
