@@ -89,10 +89,7 @@ pub fn advance(
     taken: &[Taken],
 ) -> Advance {
     if status.phase.is_final() {
-        return Advance {
-            status: status.clone(),
-            ..Advance::default()
-        };
+        return Advance { status: status.clone(), ..Advance::default() };
     }
     if status.started_at.is_none()
         && let Err(error) = validate(spec)
@@ -100,10 +97,7 @@ pub fn advance(
         let mut status = status.clone();
         status.started_at = Some(now);
         finish(&mut status, now, Verdict::Error, &error.to_string());
-        return Advance {
-            status,
-            ..Advance::default()
-        };
+        return Advance { status, ..Advance::default() };
     }
     let mut status = begun(spec, status, now);
     let started_at = status.started_at.unwrap_or(now);
@@ -114,24 +108,13 @@ pub fn advance(
             continue;
         };
         if let Some(result) = status.metric_results.get_mut(each.metric) {
-            record(
-                metric,
-                &args,
-                result,
-                Taking { taken: each, now },
-                &mut stop_jobs,
-            );
+            record(metric, &args, result, Taking { taken: each, now }, &mut stop_jobs);
         }
     }
     settle(spec, &mut status, now, &mut stop_jobs);
     retention::trim(spec, &mut status);
     let (due, next_check) = schedule(spec, &status, started_at, now);
-    Advance {
-        status,
-        due,
-        stop_jobs,
-        next_check,
-    }
+    Advance { status, due, stop_jobs, next_check }
 }
 
 /// When a finished run may be deleted by its `ttl`; nothing while it runs or without one.
@@ -183,12 +166,8 @@ fn settle(
         .filter(counted)
         .find(|result| result.phase > Verdict::Stopped)
         .map(|result| format!("metric \"{}\" is {}", result.name, result.phase));
-    let done = any_counts
-        && status
-            .metric_results
-            .iter()
-            .filter(counted)
-            .all(|r| r.phase.is_final());
+    let done =
+        any_counts && status.metric_results.iter().filter(counted).all(|r| r.phase.is_final());
     let reason = match (bad, spec.terminate, done) {
         (Some(bad), ..) => Some(format!(" because {bad}")),
         (None, true, _) => Some(String::new()),
@@ -201,10 +180,7 @@ fn settle(
         }
     }
     summarize(status);
-    let open = status
-        .metric_results
-        .iter()
-        .any(|result| !result.phase.is_final());
+    let open = status.metric_results.iter().any(|result| !result.phase.is_final());
     if open {
         status.message = bounded(&waits_for(&status.metric_results), RUN_MESSAGE_BYTES);
         return;
@@ -217,26 +193,15 @@ fn settle(
 fn run_verdict(results: &[MetricResult], any_counts: bool) -> (Verdict, String) {
     if !any_counts {
         // A dry run decides nothing, so that all of them pass; but stopped is not passed.
-        let stopped = results
-            .iter()
-            .any(|result| result.phase == Verdict::Stopped);
+        let stopped = results.iter().any(|result| result.phase == Verdict::Stopped);
         return if stopped {
-            (
-                Verdict::Stopped,
-                "stopped; all metrics are dry runs".to_owned(),
-            )
+            (Verdict::Stopped, "stopped; all metrics are dry runs".to_owned())
         } else {
-            (
-                Verdict::Successful,
-                "all metrics are dry runs: nothing counts".to_owned(),
-            )
+            (Verdict::Successful, "all metrics are dry runs: nothing counts".to_owned())
         };
     }
     let counted = || results.iter().filter(|result| !result.dry_run);
-    let worst = counted()
-        .map(|result| result.phase)
-        .max()
-        .unwrap_or_default();
+    let worst = counted().map(|result| result.phase).max().unwrap_or_default();
     let mut of_worst = counted().filter(|result| result.phase == worst);
     let message = match (worst, of_worst.next()) {
         (Verdict::Successful, _) | (_, None) => {
@@ -267,11 +232,7 @@ fn finish(status: &mut AnalysisRunStatus, now: Timestamp, verdict: Verdict, mess
 fn summarize(status: &mut AnalysisRunStatus) {
     let of = |dry_run: bool| {
         let mut summary = Summary::default();
-        for result in status
-            .metric_results
-            .iter()
-            .filter(|each| each.dry_run == dry_run)
-        {
+        for result in status.metric_results.iter().filter(|each| each.dry_run == dry_run) {
             summary.count += 1;
             match result.phase {
                 Verdict::Pending | Verdict::Running => {}
@@ -316,11 +277,7 @@ fn schedule(
             next_at(metric, result, started_at)
         };
         if at <= now {
-            due.push(Due {
-                metric: index,
-                number: count::next_number(result),
-                running_job,
-            });
+            due.push(Due { metric: index, number: count::next_number(result), running_job });
         } else {
             later(at);
         }
@@ -334,11 +291,7 @@ fn next_at(metric: &Metric, result: &MetricResult, started_at: Timestamp) -> Tim
         return metric.initial_delay.unwrap_or_default().after(started_at);
     };
     let interval = metric.interval.unwrap_or(RETRY).max(MIN_INTERVAL);
-    let pause = if last.phase == Verdict::Error {
-        interval.min(RETRY)
-    } else {
-        interval
-    };
+    let pause = if last.phase == Verdict::Error { interval.min(RETRY) } else { interval };
     pause.after(last.finished_at.or(last.started_at).unwrap_or(started_at))
 }
 

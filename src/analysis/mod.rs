@@ -13,3 +13,4 @@ pub mod provider;
 pub mod template;
 pub mod text;
 pub mod validate;
+pub mod verdict;

@@ -33,10 +33,8 @@ pub(super) fn record(
     stop_jobs: &mut Vec<String>,
 ) {
     let job = taken.reading.job_name();
-    let ends_itself = matches!(
-        taken.reading,
-        Reading::JobSucceeded { .. } | Reading::JobFailed { .. }
-    );
+    let ends_itself =
+        matches!(taken.reading, Reading::JobSucceeded { .. } | Reading::JobFailed { .. });
     if result.phase.is_final() {
         stop_jobs.extend(job.filter(|_| !ends_itself).map(str::to_owned));
         return;
@@ -52,9 +50,7 @@ pub(super) fn record(
     let name = job.map(str::to_owned).or_else(|| running.clone());
     if judged.verdict == Verdict::Running {
         if running.is_none() {
-            result
-                .measurements
-                .push(measurement(taken, &judged, None, name));
+            result.measurements.push(measurement(taken, &judged, None, name));
         }
         return;
     }
@@ -86,10 +82,7 @@ pub(super) fn stop(result: &mut MetricResult, reason: &str, Ended { now, stop_jo
     if let Some(job) = running_job(result) {
         stop_jobs.push(job.to_owned());
     }
-    if let Some(last) = result
-        .measurements
-        .last_mut()
-        .filter(|last| last.phase == Verdict::Running)
+    if let Some(last) = result.measurements.last_mut().filter(|last| last.phase == Verdict::Running)
     {
         last.phase = Verdict::Stopped;
         last.finished_at = Some(now);
@@ -97,17 +90,10 @@ pub(super) fn stop(result: &mut MetricResult, reason: &str, Ended { now, stop_jo
     }
     let seen = match result.count {
         0 => "with 0 observations".to_owned(),
-        n => format!(
-            "after {}, {} successful",
-            count(n, "measurement"),
-            result.successful
-        ),
+        n => format!("after {}, {} successful", count(n, "measurement"), result.successful),
     };
     let mut besides = String::new();
-    for (n, what) in [
-        (result.no_data, "without data"),
-        (result.error, "with an error"),
-    ] {
+    for (n, what) in [(result.no_data, "without data"), (result.error, "with an error")] {
         if n > 0 {
             besides = format!("{besides}, {n} {what}");
         }
@@ -120,10 +106,7 @@ pub(super) fn stop(result: &mut MetricResult, reason: &str, Ended { now, stop_jo
 pub(super) fn running_job(result: &MetricResult) -> Option<&str> {
     let last = result.measurements.last()?;
     let running = last.phase == Verdict::Running;
-    last.metadata
-        .get(JOB_NAME)
-        .filter(|_| running)
-        .map(String::as_str)
+    last.metadata.get(JOB_NAME).filter(|_| running).map(String::as_str)
 }
 
 /// The number of the next measurement, or of the one under way: it is not counted before it ends.
@@ -144,10 +127,7 @@ fn measurement(
         message: judged.message.clone(),
         started_at: Some(taken.started_at),
         finished_at,
-        metadata: job
-            .map(|job| (JOB_NAME.to_owned(), job))
-            .into_iter()
-            .collect(),
+        metadata: job.map(|job| (JOB_NAME.to_owned(), job)).into_iter().collect(),
     }
 }
 
@@ -181,20 +161,11 @@ fn add(result: &mut MetricResult, judged: &Judged) {
 fn assess(metric: &Metric, result: &MetricResult, judged: &Judged) -> Option<(Verdict, String)> {
     let limit = |limit: i32| u32::try_from(limit).unwrap_or(0);
     let because = |tail: String| {
-        let message = if judged.message.is_empty() {
-            "no reason given"
-        } else {
-            &judged.message
-        };
+        let message = if judged.message.is_empty() { "no reason given" } else { &judged.message };
         format!("{} ({tail})", bounded(message, MESSAGE_BYTES - 60))
     };
     for (verdict, found, tolerated, what) in [
-        (
-            Verdict::Failed,
-            result.failed,
-            limit(metric.failure_limit),
-            "failed",
-        ),
+        (Verdict::Failed, result.failed, limit(metric.failure_limit), "failed"),
         (
             Verdict::Inconclusive,
             result.inconclusive,
@@ -209,20 +180,12 @@ fn assess(metric: &Metric, result: &MetricResult, judged: &Judged) -> Option<(Ve
         ),
     ] {
         if found > tolerated {
-            return Some((
-                verdict,
-                because(format!("{found} {what}, {tolerated} tolerated")),
-            ));
+            return Some((verdict, because(format!("{found} {what}, {tolerated} tolerated"))));
         }
     }
     let wanted = metric.consecutive_success_limit.map(limit);
-    let score = || {
-        format!(
-            "{} of {} successful",
-            result.successful,
-            count(result.count, "measurement")
-        )
-    };
+    let score =
+        || format!("{} of {} successful", result.successful, count(result.count, "measurement"));
     if wanted.is_some_and(|wanted| result.consecutive_success >= wanted) {
         return Some((Verdict::Successful, score()));
     }
@@ -237,10 +200,9 @@ fn assess(metric: &Metric, result: &MetricResult, judged: &Judged) -> Option<(Ve
     }
     // Limits tolerate bad measurements beside good ones; they do not make a pass out of none.
     Some(match (wanted, result.successful, result.failed) {
-        (Some(wanted), ..) => (
-            Verdict::Inconclusive,
-            format!("{}, but not {wanted} in a row", score()),
-        ),
+        (Some(wanted), ..) => {
+            (Verdict::Inconclusive, format!("{}, but not {wanted} in a row", score()))
+        }
         (None, 0, 1..) => (Verdict::Failed, because(score())),
         (None, 0, 0) => (Verdict::Inconclusive, because(score())),
         (None, ..) => (Verdict::Successful, score()),

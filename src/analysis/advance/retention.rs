@@ -27,9 +27,7 @@ pub(super) fn trim(spec: &AnalysisRunSpec, status: &mut AnalysisRunStatus) {
         })
         .collect();
     for result in &mut status.metric_results {
-        let asked = retentions
-            .iter()
-            .find(|(pattern, _)| pattern.matches(&result.name));
+        let asked = retentions.iter().find(|(pattern, _)| pattern.matches(&result.name));
         let limit = asked.map_or(DEFAULT, |(_, limit)| *limit);
         let surplus = result.measurements.len().saturating_sub(limit);
         result.measurements.drain(..surplus);
@@ -56,11 +54,7 @@ fn cap(status: &mut AnalysisRunStatus) {
         }
     }
     if total > MEASUREMENT_BYTES {
-        for last in status
-            .metric_results
-            .iter_mut()
-            .flat_map(|result| &mut result.measurements)
-        {
+        for last in status.metric_results.iter_mut().flat_map(|result| &mut result.measurements) {
             last.message = bounded(&last.message, SHORT);
             last.value = bounded(&last.value, SHORT);
         }

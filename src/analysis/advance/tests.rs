@@ -22,11 +22,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn took(metric: usize, reading: Reading) -> Taken {
     let started_at = at(0);
-    Taken {
-        metric,
-        started_at,
-        reading,
-    }
+    Taken { metric, started_at, reading }
 }
 
 /// Plays a run: whenever metric 0 is due, the next of its readings is taken, and so on for the
@@ -134,11 +130,7 @@ fn limits_tolerate_and_the_next_one_ends_the_metric() {
             "metric \"success-rate\": 0.91 is not within min 0.95 (2 failed, 1 tolerated)"
         )
     );
-    assert_eq!(
-        play.metric(0).count,
-        3,
-        "nothing is counted after the verdict"
-    );
+    assert_eq!(play.metric(0).count, 3, "nothing is counted after the verdict");
     let play = Play::new(&yaml).feed(&[bad(), good(), good(), good(), good()]);
     assert_eq!(play.status.phase, Verdict::Successful);
     assert_eq!(play.metric(0).message, "4 of 5 measurements successful");
@@ -147,13 +139,7 @@ fn limits_tolerate_and_the_next_one_ends_the_metric() {
                 failureCondition: result < 0.9}]";
     let play = Play::new(yaml).feed(&[bad(), bad()]);
     assert_eq!(play.status.phase, Verdict::Inconclusive);
-    assert!(
-        play.status
-            .message
-            .ends_with("(2 inconclusive, 1 tolerated)"),
-        "{:?}",
-        play.says()
-    );
+    assert!(play.status.message.ends_with("(2 inconclusive, 1 tolerated)"), "{:?}", play.says());
 }
 
 #[test]
@@ -170,34 +156,16 @@ fn errors_do_not_count_and_the_fifth_in_a_row_ends_the_metric() {
 
     let play = Play::new(&yaml).feed(&vec![error(); 5]);
     assert_eq!(play.status.phase, Verdict::Error);
-    assert!(
-        play.status
-            .message
-            .ends_with("(5 errors in a row, 4 tolerated)"),
-        "{:?}",
-        play.says()
-    );
+    assert!(play.status.message.ends_with("(5 errors in a row, 4 tolerated)"), "{:?}", play.says());
 }
 
 #[test]
 fn tolerated_failures_alone_make_no_success() {
     for (more, readings, expected) in [
         (", failureLimit: 3", vec![bad()], Verdict::Failed),
-        (
-            ", interval: 1m, count: 2, failureLimit: 3",
-            vec![bad(), bad()],
-            Verdict::Failed,
-        ),
-        (
-            ", inconclusiveLimit: 3, onNoData: pause",
-            vec![empty()],
-            Verdict::Inconclusive,
-        ),
-        (
-            ", interval: 1m, count: 2, failureLimit: 3",
-            vec![bad(), good()],
-            Verdict::Successful,
-        ),
+        (", interval: 1m, count: 2, failureLimit: 3", vec![bad(), bad()], Verdict::Failed),
+        (", inconclusiveLimit: 3, onNoData: pause", vec![empty()], Verdict::Inconclusive),
+        (", interval: 1m, count: 2, failureLimit: 3", vec![bad(), good()], Verdict::Successful),
     ] {
         let play = Play::new(&one(more)).feed(&readings);
         assert_eq!(play.status.phase, expected, "{more}: {:?}", play.says());
@@ -211,16 +179,8 @@ fn successes_in_a_row_end_a_metric() {
     assert_eq!(play.status.phase, Verdict::Successful);
     let yaml = one(", interval: 1m, consecutiveSuccessLimit: 2, failureLimit: 5, count: 3");
     let play = Play::new(&yaml).feed(&[good(), bad(), good()]);
-    assert_eq!(
-        play.status.phase,
-        Verdict::Inconclusive,
-        "neither limit was reached"
-    );
-    assert!(
-        play.status.message.contains("but not 2 in a row"),
-        "{:?}",
-        play.says()
-    );
+    assert_eq!(play.status.phase, Verdict::Inconclusive, "neither limit was reached");
+    assert!(play.status.message.contains("but not 2 in a row"), "{:?}", play.says());
 }
 
 #[test]
@@ -255,9 +215,7 @@ fn the_next_check_is_the_earliest_thing_due() {
     play.now = 40;
     let due = play.step(&[]);
     assert_eq!(
-        due.iter()
-            .map(|due| (due.metric, due.number))
-            .collect::<Vec<_>>(),
+        due.iter().map(|due| (due.metric, due.number)).collect::<Vec<_>>(),
         [(0, 2), (2, 5)]
     );
     assert_eq!(play.next, Some(320), "20 + 5m");
@@ -275,40 +233,15 @@ fn a_failed_metric_stops_its_siblings_and_they_are_not_successful() {
     play.step(&[took(0, good()), took(2, good())]);
     play.read(1, bad());
     assert_eq!(play.status.phase, Verdict::Failed);
-    let phases: Vec<_> = play
-        .status
-        .metric_results
-        .iter()
-        .map(|result| result.phase)
-        .collect();
-    assert_eq!(
-        phases,
-        [
-            Verdict::Stopped,
-            Verdict::Failed,
-            Verdict::Successful,
-            Verdict::Stopped
-        ]
-    );
+    let phases: Vec<_> = play.status.metric_results.iter().map(|result| result.phase).collect();
+    assert_eq!(phases, [Verdict::Stopped, Verdict::Failed, Verdict::Successful, Verdict::Stopped]);
     assert_eq!(
         play.metric(0).message,
         "stopped after 1 measurement, 1 successful because metric \"b\" is Failed"
     );
-    assert!(
-        play.metric(3)
-            .message
-            .starts_with("stopped with 0 observations")
-    );
+    assert!(play.metric(3).message.starts_with("stopped with 0 observations"));
     let summary = play.status.run_summary;
-    assert_eq!(
-        (
-            summary.count,
-            summary.failed,
-            summary.stopped,
-            summary.successful
-        ),
-        (4, 1, 2, 1)
-    );
+    assert_eq!((summary.count, summary.failed, summary.stopped, summary.successful), (4, 1, 2, 1));
     assert_eq!(play.status.completed_at, Some(at(0)));
 }
 
@@ -320,10 +253,7 @@ fn what_is_ended_before_its_verdict_is_stopped_and_not_passed() {
     assert!(play.step(&[]).is_empty());
     assert_eq!(
         play.says(),
-        (
-            Verdict::Stopped,
-            "metric \"success-rate\": stopped with 0 observations"
-        )
+        (Verdict::Stopped, "metric \"success-rate\": stopped with 0 observations")
     );
 
     let mut play = Play::new(&yaml).feed(&[good(), good(), empty(), error()]);
@@ -361,24 +291,14 @@ fn a_dry_run_shows_its_outcome_and_does_not_count() {
     assert_eq!(play.metric(0).phase, Verdict::Failed);
     play.read(1, good());
     assert_eq!(play.says(), (Verdict::Successful, "1 metric successful"));
-    assert_eq!(
-        play.metric(2).phase,
-        Verdict::Stopped,
-        "a dry run holds nothing up"
-    );
+    assert_eq!(play.metric(2).phase, Verdict::Stopped, "a dry run holds nothing up");
     let dry = play.status.dry_run_summary.expect("a summary of its own");
     assert_eq!((dry.count, dry.failed, dry.stopped), (2, 1, 1));
     assert_eq!(play.status.run_summary.count, 1);
 
     let yaml = format!("dryRun: [{{metricName: '.*'}}]\n{}", one(""));
     let play = Play::new(&yaml).feed(&[bad()]);
-    assert_eq!(
-        play.says(),
-        (
-            Verdict::Successful,
-            "all metrics are dry runs: nothing counts"
-        )
-    );
+    assert_eq!(play.says(), (Verdict::Successful, "all metrics are dry runs: nothing counts"));
 }
 
 #[test]
@@ -391,11 +311,7 @@ fn missing_data_is_waited_for_and_said() {
          (3 measurements without data)"
     );
     assert_eq!((play.metric(0).no_data, play.metric(0).count), (3, 0));
-    assert_eq!(
-        play.next,
-        Some(play.now + 10),
-        "asked again, although there is no interval"
-    );
+    assert_eq!(play.next, Some(play.now + 10), "asked again, although there is no interval");
     play.now += 10;
     play.read(0, good());
     assert_eq!(play.status.phase, Verdict::Successful);

@@ -74,16 +74,8 @@ pub fn build(run: &AnalysisRun, metric: usize, number: u32) -> Result<Value, Job
     let provider = of_metric
         .and_then(|metric| metric.provider.job.as_ref())
         .ok_or(JobError::NotAJob(metric))?;
-    let run_name = run
-        .metadata
-        .name
-        .as_deref()
-        .ok_or(JobError::NotCreated("name"))?;
-    let uid = run
-        .metadata
-        .uid
-        .as_deref()
-        .ok_or(JobError::NotCreated("uid"))?;
+    let run_name = run.metadata.name.as_deref().ok_or(JobError::NotCreated("name"))?;
+    let uid = run.metadata.uid.as_deref().ok_or(JobError::NotCreated("uid"))?;
     let JobProvider { metadata, mut spec } = filled(provider, run, metric)?;
 
     let mut labels = strings(metadata.get("labels"));
@@ -92,8 +84,7 @@ pub fn build(run: &AnalysisRun, metric: usize, number: u32) -> Result<Value, Job
         labels.insert(ROLLOUT_LABEL.to_owned(), rollout.as_str().into());
     }
     spec.entry("backoffLimit").or_insert_with(|| 0.into());
-    spec.entry("activeDeadlineSeconds")
-        .or_insert_with(|| DEADLINE_SECONDS.into());
+    spec.entry("activeDeadlineSeconds").or_insert_with(|| DEADLINE_SECONDS.into());
     let template = spec.get_mut("template").and_then(Value::as_object_mut);
     let template = template.ok_or(JobError::NoTemplate(metric))?;
     let pod = template.get_mut("spec").and_then(Value::as_object_mut);
@@ -142,10 +133,7 @@ fn filled(
     let fill = |object: &Map<String, Value>| {
         substitute_object(object, &values).map_err(|source| JobError::Argument { metric, source })
     };
-    Ok(JobProvider {
-        metadata: fill(&provider.metadata)?,
-        spec: fill(&provider.spec)?,
-    })
+    Ok(JobProvider { metadata: fill(&provider.metadata)?, spec: fill(&provider.spec)? })
 }
 
 /// The first argument in the strings below these values that is one of those asked for.
@@ -200,11 +188,7 @@ pub fn label(run: &str) -> String {
 
 fn short_hash(text: &str) -> String {
     let hash = Sha256::digest(text.as_bytes());
-    hash.iter()
-        .take(5)
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<Vec<_>>()
-        .concat()
+    hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The entries of a JSON object that are strings, such as labels.
@@ -220,18 +204,12 @@ fn strings(object: Option<&Value>) -> Map<String, Value> {
 /// start is seen when its deadline has passed.
 pub fn state(job: &Job, pods: &[Pod]) -> Reading {
     let name = job.metadata.name.clone().unwrap_or_default();
-    let conditions = job
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
     for condition in conditions.filter(|condition| condition.status == "True") {
         let message = condition.message.clone().unwrap_or_default();
         match condition.type_.as_str() {
             "Complete" => {
-                return Reading::JobSucceeded {
-                    name,
-                    message: String::new(),
-                };
+                return Reading::JobSucceeded { name, message: String::new() };
             }
             "Failed" => {
                 let reason = condition.reason.clone().unwrap_or_default();
@@ -265,31 +243,19 @@ pub fn state(job: &Job, pods: &[Pod]) -> Reading {
 /// The news of a Job that should be there and is not: somebody deleted it. It is an error, after
 /// which another Job is started.
 pub fn gone(name: &str) -> Reading {
-    Reading::Error(format!(
-        "Job {name} is gone: it was deleted before it ended"
-    ))
+    Reading::Error(format!("Job {name} is gone: it was deleted before it ended"))
 }
 
 fn why_unstartable(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let containers = status.container_statuses.iter().flatten();
-    let mut all = status
-        .init_container_statuses
-        .iter()
-        .flatten()
-        .chain(containers);
+    let mut all = status.init_container_statuses.iter().flatten().chain(containers);
     all.find_map(|container: &ContainerStatus| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting
-            .reason
-            .as_deref()
-            .filter(|reason| UNSTARTABLE.contains(reason))?;
+        let reason = waiting.reason.as_deref().filter(|reason| UNSTARTABLE.contains(reason))?;
         let why = waiting.message.as_deref().unwrap_or_default();
         let colon = if why.is_empty() { "" } else { ": " };
-        Some(format!(
-            "container \"{}\": {reason}{colon}{why}",
-            container.name
-        ))
+        Some(format!("container \"{}\": {reason}{colon}{why}", container.name))
     })
 }
 

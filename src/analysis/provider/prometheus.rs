@@ -62,10 +62,7 @@ pub async fn measure(
 }
 
 fn built(client: &reqwest::Client, request: &Request) -> Result<reqwest::Request, String> {
-    let mut builder = client
-        .post(request.url.clone())
-        .timeout(request.timeout)
-        .form(&request.form);
+    let mut builder = client.post(request.url.clone()).timeout(request.timeout).form(&request.form);
     for (name, value) in &request.headers {
         builder = builder.header(name, value);
     }
@@ -132,9 +129,7 @@ pub(super) fn redact(text: &str, secrets: &[String]) -> String {
     longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     longest_first
         .into_iter()
-        .fold(text.to_owned(), |text, secret| {
-            text.replace(secret.as_str(), "***")
-        })
+        .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
 }
 
 #[cfg(test)]

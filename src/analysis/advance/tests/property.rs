@@ -58,25 +58,14 @@ prop_compose! {
 /// What must hold of a status, whatever has happened.
 fn check(spec: &AnalysisRunSpec, status: &AnalysisRunStatus) -> Result<(), TestCaseError> {
     for (metric, result) in spec.metrics.iter().zip(&status.metric_results) {
-        prop_assert_eq!(
-            result.count,
-            result.successful + result.failed + result.inconclusive
-        );
+        prop_assert_eq!(result.count, result.successful + result.failed + result.inconclusive);
         prop_assert!(result.consecutive_success <= result.successful);
         prop_assert!(result.consecutive_error <= result.error);
         let limit = |limit: i32| u32::try_from(limit).expect("not negative");
         let one_above = [
             (result.failed, metric.failure_limit, Verdict::Failed),
-            (
-                result.inconclusive,
-                metric.inconclusive_limit,
-                Verdict::Inconclusive,
-            ),
-            (
-                result.consecutive_error,
-                metric.consecutive_error_limit,
-                Verdict::Error,
-            ),
+            (result.inconclusive, metric.inconclusive_limit, Verdict::Inconclusive),
+            (result.consecutive_error, metric.consecutive_error_limit, Verdict::Error),
         ];
         for (found, tolerated, verdict) in one_above {
             prop_assert!(found <= limit(tolerated) + 1, "{result:?}");
@@ -94,19 +83,10 @@ fn check(spec: &AnalysisRunSpec, status: &AnalysisRunStatus) -> Result<(), TestC
             prop_assert!(result.successful > 0, "only real passes count: {result:?}");
         }
         prop_assert!(result.measurements.len() <= 10);
-        let running = result
-            .measurements
-            .iter()
-            .filter(|each| !each.phase.is_final())
-            .count();
+        let running = result.measurements.iter().filter(|each| !each.phase.is_final()).count();
         prop_assert!(running <= usize::from(!result.phase.is_final()));
     }
-    let counted = || {
-        status
-            .metric_results
-            .iter()
-            .filter(|result| !result.dry_run)
-    };
+    let counted = || status.metric_results.iter().filter(|result| !result.dry_run);
     let worst = counted().map(|result| result.phase).max();
     if status.phase.is_final() && counted().count() > 0 {
         prop_assert_eq!(Some(status.phase), worst);
@@ -122,10 +102,7 @@ fn check(spec: &AnalysisRunSpec, status: &AnalysisRunStatus) -> Result<(), TestC
         + summary.error
         + summary.stopped;
     prop_assert!(ended <= summary.count);
-    prop_assert_eq!(
-        ended == summary.count,
-        counted().all(|result| result.phase.is_final())
-    );
+    prop_assert_eq!(ended == summary.count, counted().all(|result| result.phase.is_final()));
     Ok(())
 }
 

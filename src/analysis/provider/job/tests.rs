@@ -75,9 +75,7 @@ fn what_the_user_set_stays() {
 #[test]
 fn a_secret_is_never_written_into_a_job() {
     let job = "{spec: {template: {spec: {containers: [{env: [{name: T, value: 'x{{ args.token }}'}]}]}}}}";
-    let error = build(&run("r", job), 1, 1)
-        .expect_err("a secret")
-        .to_string();
+    let error = build(&run("r", job), 1, 1).expect_err("a secret").to_string();
     assert_eq!(
         error,
         "metrics[1].provider.job: found {{args.token}}, which stands for a secret, allowed is \
@@ -87,11 +85,7 @@ fn a_secret_is_never_written_into_a_job() {
         (SMOKE, 0, "metrics[0]: found no Job"),
         (SMOKE, 7, "metrics[7]: found no Job"),
         ("{spec: {}}", 1, "spec.template: found no pod"),
-        (
-            "{spec: {template: {spec: {x: '{{args.nope}}'}}}}",
-            1,
-            "found {{args.nope}}",
-        ),
+        ("{spec: {template: {spec: {x: '{{args.nope}}'}}}}", 1, "found {{args.nope}}"),
     ] {
         let error = build(&run("r", job), metric, 1).expect_err(job).to_string();
         assert!(error.contains(words), "{error}");
@@ -146,10 +140,7 @@ fn the_state_of_a_job_becomes_a_reading() {
             {"type": kind, "status": "True", "reason": reason, "message": "was active longer than specified deadline"}
         ]})
     };
-    let failed = |message: &str| Reading::JobFailed {
-        name: name(),
-        message: message.to_owned(),
-    };
+    let failed = |message: &str| Reading::JobFailed { name: name(), message: message.to_owned() };
     let stuck = Reading::JobUnstartable {
         name: name(),
         message: "container \"c\": ImagePullBackOff: Back-off pulling image".to_owned(),
@@ -157,22 +148,10 @@ fn the_state_of_a_job_becomes_a_reading() {
     let running = || Reading::JobRunning { name: name() };
     for (status, pods, expected) in [
         (json!({}), vec![], running()),
-        (
-            json!({"active": 1}),
-            vec![pod("Pending", &["ContainerCreating"])],
-            running(),
-        ),
+        (json!({"active": 1}), vec![pod("Pending", &["ContainerCreating"])], running()),
         (json!({"active": 1}), vec![pod("Running", &[""])], running()),
-        (
-            json!({"active": 1}),
-            vec![pod("Pending", &["ImagePullBackOff"])],
-            stuck.clone(),
-        ),
-        (
-            json!({"active": 1}),
-            vec![pod("Pending", &["", "ImagePullBackOff"])],
-            stuck.clone(),
-        ),
+        (json!({"active": 1}), vec![pod("Pending", &["ImagePullBackOff"])], stuck.clone()),
+        (json!({"active": 1}), vec![pod("Pending", &["", "ImagePullBackOff"])], stuck.clone()),
         (
             json!({"active": 1}),
             vec![pod("Failed", &[""]), pod("Pending", &["ImagePullBackOff"])],
@@ -183,35 +162,20 @@ fn the_state_of_a_job_becomes_a_reading() {
             vec![pod("Running", &[""]), pod("Pending", &["ImagePullBackOff"])],
             running(),
         ),
-        (
-            json!({"active": 1}),
-            vec![pod("Failed", &["ImagePullBackOff"])],
-            running(),
-        ),
-        (
-            json!({"active": 1}),
-            vec![pod("Pending", &["CrashLoopBackOff"])],
-            running(),
-        ),
+        (json!({"active": 1}), vec![pod("Failed", &["ImagePullBackOff"])], running()),
+        (json!({"active": 1}), vec![pod("Pending", &["CrashLoopBackOff"])], running()),
         (condition("FailureTarget", "x"), vec![], running()),
         (
             condition("Complete", ""),
             vec![pod("Pending", &["ImagePullBackOff"])],
-            Reading::JobSucceeded {
-                name: name(),
-                message: String::new(),
-            },
+            Reading::JobSucceeded { name: name(), message: String::new() },
         ),
         (
             condition("Failed", "DeadlineExceeded"),
             vec![pod("Pending", &["ImagePullBackOff"])],
             failed("DeadlineExceeded: was active longer than specified deadline"),
         ),
-        (
-            condition("Failed", ""),
-            vec![],
-            failed("was active longer than specified deadline"),
-        ),
+        (condition("Failed", ""), vec![], failed("was active longer than specified deadline")),
         (
             json!({"conditions": [{"type": "Failed", "status": "True"}]}),
             vec![],
@@ -222,9 +186,6 @@ fn the_state_of_a_job_becomes_a_reading() {
     }
     for reason in UNSTARTABLE {
         let reading = state(&job(&json!({})), &[pod("Pending", &[reason])]);
-        assert!(
-            matches!(reading, Reading::JobUnstartable { .. }),
-            "{reason}"
-        );
+        assert!(matches!(reading, Reading::JobUnstartable { .. }), "{reason}");
     }
 }

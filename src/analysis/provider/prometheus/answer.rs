@@ -46,11 +46,7 @@ pub fn parse(host: &str, status: u16, body: &[u8], redact: &dyn Fn(&str) -> Stri
         Err(_) if !(200..300).contains(&status) => {
             let start = String::from_utf8_lossy(body);
             let start = bounded(&redact(&start), 120);
-            let text = if start.is_empty() {
-                String::new()
-            } else {
-                format!(": {start}")
-            };
+            let text = if start.is_empty() { String::new() } else { format!(": {start}") };
             return Reading::Error(format!("prometheus at {host} answered {status}{text}"));
         }
         Err(_) => {
@@ -80,9 +76,7 @@ pub fn parse(host: &str, status: u16, body: &[u8], redact: &dyn Fn(&str) -> Stri
                 Err(why) => Reading::Error(format!("prometheus at {host}: {why}")),
             };
         }
-        "vector" => series(&data.result, |series| {
-            Ok(vec![sample(one(series, "value")?)?])
-        }),
+        "vector" => series(&data.result, |series| Ok(vec![sample(one(series, "value")?)?])),
         "matrix" => series(&data.result, |series| {
             let points = one(series, "values")?.as_array().ok_or(UNREADABLE)?;
             points.iter().map(sample).collect()
@@ -135,11 +129,6 @@ fn sample(point: &Value) -> Read<f64> {
 /// Warnings (something is missing) before infos (something looks odd). Prometheus begins them with
 /// `PromQL warning:` itself; those of a remote storage come bare.
 fn note(warnings: &[String], infos: &[String], redact: &dyn Fn(&str) -> String) -> String {
-    let all: Vec<&str> = warnings
-        .iter()
-        .chain(infos)
-        .map(String::as_str)
-        .take(5)
-        .collect();
+    let all: Vec<&str> = warnings.iter().chain(infos).map(String::as_str).take(5).collect();
     bounded(&redact(&all.join("; ")), 200)
 }

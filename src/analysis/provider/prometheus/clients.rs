@@ -31,10 +31,7 @@ impl HttpClients {
     /// Clients that use no proxy.
     pub fn without_proxy() -> Self {
         let direct = true;
-        Self {
-            direct,
-            ..Self::default()
-        }
+        Self { direct, ..Self::default() }
     }
 
     /// The client for a request.
@@ -79,10 +76,8 @@ impl HttpClients {
 
 /// Follows what keeps method and body, to the same host only: headers may hold secrets.
 fn follow(attempt: redirect::Attempt) -> redirect::Action {
-    let keeps_body = matches!(
-        attempt.status(),
-        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
-    );
+    let keeps_body =
+        matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
     let previous = attempt.previous();
     let from = previous.last();
     let same_host = from.is_some_and(|from| {

@@ -96,15 +96,10 @@ pub fn request(
     let (headers, basic) = log_in(provider, &values, secrets)?;
     let query = substitute(&provider.query, &values)?;
     let from_secrets = secret_arguments(args);
-    let query_is_secret = placeholders(&provider.query)?
-        .iter()
-        .any(|name| from_secrets.contains_key(name));
+    let query_is_secret =
+        placeholders(&provider.query)?.iter().any(|name| from_secrets.contains_key(name));
     let tls = provider.tls.clone().unwrap_or_default();
-    let ca = tls
-        .ca
-        .as_ref()
-        .map(|ca| secret("tls.ca", ca, secrets))
-        .transpose()?;
+    let ca = tls.ca.as_ref().map(|ca| secret("tls.ca", ca, secrets)).transpose()?;
     Ok(Request {
         host: host(&url),
         form: form(provider, query, now),
@@ -150,9 +145,7 @@ fn endpoint(address: &str, range: bool) -> Result<(Url, Option<(String, String)>
     let mut url = Url::parse(address.trim())
         .map_err(|_| RequestError::Address("something that is not an address"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(RequestError::Address(
-            "an address without http:// or https://",
-        ));
+        return Err(RequestError::Address("an address without http:// or https://"));
     }
     let last = if range { "query_range" } else { "query" };
     url.path_segments_mut()
@@ -213,9 +206,7 @@ fn form(
         return vec![("query", query), ("time", at(now))];
     };
     let lookback = jiff::SignedDuration::try_from(range.lookback.0);
-    let start = lookback
-        .ok()
-        .and_then(|lookback| now.checked_sub(lookback).ok());
+    let start = lookback.ok().and_then(|lookback| now.checked_sub(lookback).ok());
     vec![
         ("query", query),
         ("start", at(start.unwrap_or(Timestamp::UNIX_EPOCH))),
@@ -232,12 +223,7 @@ fn log_in(
     secrets: &Secrets,
 ) -> Result<(Headers, Option<(String, String)>), RequestError> {
     let mut headers = Vec::new();
-    for Header {
-        name,
-        value,
-        secret_key_ref,
-    } in &provider.headers
-    {
+    for Header { name, value, secret_key_ref } in &provider.headers {
         let value = match (value, secret_key_ref) {
             (_, Some(source)) => secret("headers", source, secrets)?,
             (value, None) => substitute(value.as_deref().unwrap_or_default(), values)?,

@@ -24,13 +24,7 @@ fn now() -> Timestamp {
 }
 
 fn made(provider_yaml: &str, args_yaml: &str, of: &Secrets) -> Result<Request, RequestError> {
-    request(
-        &provider(provider_yaml),
-        &args(args_yaml),
-        of,
-        Some("http://default:9090/"),
-        now(),
-    )
+    request(&provider(provider_yaml), &args(args_yaml), of, Some("http://default:9090/"), now())
 }
 
 fn parse(status: u16, body: &str) -> Reading {
@@ -47,14 +41,8 @@ fn numbers_are_read_from_every_kind_of_result() {
             ),
         )
     };
-    assert_eq!(
-        ok("scalar", r#"[1735689600.123,"0.97"]"#),
-        Reading::scalar(0.97)
-    );
-    assert_eq!(
-        ok("scalar", r#"[1735689600,"+Inf"]"#),
-        Reading::scalar(f64::INFINITY)
-    );
+    assert_eq!(ok("scalar", r#"[1735689600.123,"0.97"]"#), Reading::scalar(0.97));
+    assert_eq!(ok("scalar", r#"[1735689600,"+Inf"]"#), Reading::scalar(f64::INFINITY));
     assert_eq!(ok("vector", "[]"), Reading::vector([]));
     assert_eq!(
         ok(
@@ -82,9 +70,7 @@ fn warnings_and_infos_go_to_the_note() {
     let body = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]},
         "warnings":["remote storage: shard 3 did not answer"],
         "infos":["PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:6)"]}"#;
-    let Reading::Scalar { note, .. } = parse(200, body) else {
-        unreachable!("a scalar")
-    };
+    let Reading::Scalar { note, .. } = parse(200, body) else { unreachable!("a scalar") };
     assert!(
         note.starts_with("remote storage: shard 3 did not answer; PromQL info: metric might"),
         "{note}"
@@ -109,16 +95,8 @@ fn what_is_no_value_is_said_in_words() {
             r#"{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}"#,
             "prometheus at p:9090 answered 503: timeout: query timed out",
         ),
-        (
-            200,
-            r#"{"status":"error"}"#,
-            "prometheus at p:9090 answered 200",
-        ),
-        (
-            401,
-            "Unauthorized\n",
-            "prometheus at p:9090 answered 401: Unauthorized",
-        ),
+        (200, r#"{"status":"error"}"#, "prometheus at p:9090 answered 200"),
+        (401, "Unauthorized\n", "prometheus at p:9090 answered 401: Unauthorized"),
         (
             502,
             "<html>\n<h1>Bad Gateway</h1></html>",
@@ -126,11 +104,7 @@ fn what_is_no_value_is_said_in_words() {
         ),
         (500, "", "prometheus at p:9090 answered 500"),
         (302, "", "answered with a redirect (302)"),
-        (
-            200,
-            "<html>Grafana</html>",
-            "is not one of the Prometheus HTTP API",
-        ),
+        (200, "<html>Grafana</html>", "is not one of the Prometheus HTTP API"),
         (200, "", "is not one of the Prometheus HTTP API"),
         (200, "{}", "is not one of the Prometheus HTTP API"),
         (200, r#"{"status":"success"}"#, "has no data"),
@@ -165,15 +139,11 @@ fn what_is_no_value_is_said_in_words() {
             "use histogram_quantile",
         ),
     ] {
-        let Reading::Error(why) = parse(status, body) else {
-            unreachable!("{body}")
-        };
+        let Reading::Error(why) = parse(status, body) else { unreachable!("{body}") };
         assert!(why.contains(expected), "{body}\n  {why}");
     }
     let long = format!(r#"{{"status":"error","error":"{}"}}"#, "x".repeat(100_000));
-    let Reading::Error(why) = parse(400, &long) else {
-        unreachable!("an error")
-    };
+    let Reading::Error(why) = parse(400, &long) else { unreachable!("an error") };
     assert!(why.len() < 300, "{}", why.len());
 }
 
@@ -208,11 +178,8 @@ fn an_instant_or_a_range_is_asked_for_below_the_path_of_the_address() {
     ] {
         let request = made(yaml, "[{name: a, value: web}]", &Secrets::new()).expect(yaml);
         assert_eq!((request.url.as_str(), request.host.as_str()), (url, host));
-        let fields: Vec<_> = request
-            .form
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let fields: Vec<_> =
+            request.form.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(fields.join("&"), form);
         assert_eq!(request.timeout, TIMEOUT);
     }
@@ -224,16 +191,8 @@ fn what_cannot_be_sent_is_said_without_secrets() {
     let secret = "[{name: a, valueFrom: {secretKeyRef: {name: s, key: k}}}]";
     for (yaml, args, words) in [
         ("{query: '{{args.b}}'}", "[]", "found {{args.b}}"),
-        (
-            "{query: up, address: '{{args.a}}'}",
-            secret,
-            "something that is not an address",
-        ),
-        (
-            "{query: up, address: 'ftp://{{args.a}}'}",
-            secret,
-            "without http:// or https://",
-        ),
+        ("{query: up, address: '{{args.a}}'}", secret, "something that is not an address"),
+        ("{query: up, address: 'ftp://{{args.a}}'}", secret, "without http:// or https://"),
         (
             "{query: up, headers: [{name: x, secretKeyRef: {name: t, key: k}}]}",
             "[]",
@@ -251,10 +210,7 @@ fn what_cannot_be_sent_is_said_without_secrets() {
         ),
     ] {
         let error = made(yaml, args, &of).err().expect(yaml).to_string();
-        assert!(
-            error.contains(words) && !error.contains("hunter2"),
-            "{yaml}: {error}"
-        );
+        assert!(error.contains(words) && !error.contains("hunter2"), "{yaml}: {error}");
     }
     let none = request(&provider("query: up"), &[], &Secrets::new(), None, now());
     assert_eq!(none.err(), Some(RequestError::NoAddress));
@@ -262,12 +218,9 @@ fn what_cannot_be_sent_is_said_without_secrets() {
 
 #[test]
 fn user_and_password_of_an_address_are_used_and_never_shown() {
-    let request = made(
-        "{query: up, address: 'https://bob:p%40ss@p.example/x'}",
-        "[]",
-        &Secrets::new(),
-    )
-    .unwrap_or_else(|error| unreachable!("{error}"));
+    let request =
+        made("{query: up, address: 'https://bob:p%40ss@p.example/x'}", "[]", &Secrets::new())
+            .unwrap_or_else(|error| unreachable!("{error}"));
     assert_eq!(request.url.as_str(), "https://p.example/x/api/v1/query");
     assert_eq!(request.basic, Some(("bob".to_owned(), "p@ss".to_owned())));
     assert_eq!(request.redact("bob said p@ss"), "*** said ***");

@@ -25,14 +25,10 @@ async fn serve(
     let router = Router::new().fallback(move |uri: Uri, headers: HeaderMap, body: Bytes| {
         let response = answer(&uri, &headers);
         let text = String::from_utf8_lossy(&body).into_owned();
-        log.lock()
-            .expect("no panic")
-            .push((uri.to_string(), headers, text));
+        log.lock().expect("no panic").push((uri.to_string(), headers, text));
         async move { response }
     });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Server { address, asked }
@@ -40,15 +36,7 @@ async fn serve(
 
 async fn ask(address: &str, yaml: &str, args_yaml: &str, of: &Secrets) -> Reading {
     let http = HttpClients::without_proxy();
-    measure(
-        &provider(yaml),
-        &args(args_yaml),
-        of,
-        &http,
-        Some(address),
-        now(),
-    )
-    .await
+    measure(&provider(yaml), &args(args_yaml), of, &http, Some(address), now()).await
 }
 
 fn why(reading: Reading) -> String {
@@ -61,22 +49,12 @@ fn why(reading: Reading) -> String {
 #[tokio::test]
 async fn a_query_is_posted_as_a_form_with_its_headers() {
     let server = serve(|_, _| ONE.into_response()).await;
-    let of = secrets(&[
-        ("s", "token", "t0ken\n"),
-        ("s", "user", "bob"),
-        ("s", "password", "p"),
-    ]);
+    let of = secrets(&[("s", "token", "t0ken\n"), ("s", "user", "bob"), ("s", "password", "p")]);
     let yaml = "{query: 'up{a=\"b c\"}', headers: [{name: X-Scope-OrgID, value: shop}], \
                 authentication: {bearer: {name: s, key: token}}}";
-    assert_eq!(
-        ask(&server.address, yaml, "[]", &of).await,
-        Reading::scalar(0.97)
-    );
+    assert_eq!(ask(&server.address, yaml, "[]", &of).await, Reading::scalar(0.97));
     let yaml = "{query: up, authentication: {basic: {username: {name: s, key: user}, password: {name: s, key: password}}}}";
-    assert_eq!(
-        ask(&server.address, yaml, "[]", &of).await,
-        Reading::scalar(0.97)
-    );
+    assert_eq!(ask(&server.address, yaml, "[]", &of).await, Reading::scalar(0.97));
     let asked = server.asked.lock().expect("no panic");
     let (uri, headers, body) = &asked[0];
     assert_eq!(uri, "/api/v1/query");
@@ -89,41 +67,21 @@ async fn a_query_is_posted_as_a_form_with_its_headers() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
-    let reading = ask(
-        &format!("http://u:pw@{address}"),
-        "query: up",
-        "[]",
-        &Secrets::new(),
-    )
-    .await;
-    assert_eq!(
-        why(reading),
-        format!("cannot reach prometheus at {address}: connection refused")
-    );
+    let reading = ask(&format!("http://u:pw@{address}"), "query: up", "[]", &Secrets::new()).await;
+    assert_eq!(why(reading), format!("cannot reach prometheus at {address}: connection refused"));
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_given_up() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let reading = ask(
-        &format!("http://{address}"),
-        "{query: up, timeout: 50ms}",
-        "[]",
-        &Secrets::new(),
-    )
-    .await;
-    assert_eq!(
-        why(reading),
-        format!("no answer from prometheus at {address} within 50ms")
-    );
+    let reading =
+        ask(&format!("http://{address}"), "{query: up, timeout: 50ms}", "[]", &Secrets::new())
+            .await;
+    assert_eq!(why(reading), format!("no answer from prometheus at {address} within 50ms"));
 }
 
 #[tokio::test]
@@ -135,11 +93,8 @@ async fn no_secret_shows_whatever_the_server_says() {
         (StatusCode::BAD_REQUEST, error.to_string()).into_response()
     })
     .await;
-    let of = secrets(&[
-        ("s", "token", "t0ken"),
-        ("s", "user", "bobby"),
-        ("s", "password", "hunter2"),
-    ]);
+    let of =
+        secrets(&[("s", "token", "t0ken"), ("s", "user", "bobby"), ("s", "password", "hunter2")]);
     let secret = "[{name: a, valueFrom: {secretKeyRef: {name: s, key: token}}}]";
     for yaml in [
         "{query: up, authentication: {bearer: {name: s, key: token}}}",
@@ -157,20 +112,14 @@ async fn no_secret_shows_whatever_the_server_says() {
     // Its own address does not show either when it holds a password.
     let with_password = server.address.replace("http://", "http://admin:s3cret@");
     let why = why(ask(&with_password, "query: up", "[]", &Secrets::new()).await);
-    assert!(
-        !why.contains("s3cret") && !why.contains("YWRtaW46czNjcmV0"),
-        "{why}"
-    );
+    assert!(!why.contains("s3cret") && !why.contains("YWRtaW46czNjcmV0"), "{why}");
 }
 
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_read_to_its_end() {
     let server = serve(|_, _| vec![b' '; ANSWER_BYTES + 1].into_response()).await;
     let why = why(ask(&server.address, "query: up", "[]", &Secrets::new()).await);
-    assert!(
-        why.contains("larger than 4 MiB; aggregate in the query"),
-        "{why}"
-    );
+    assert!(why.contains("larger than 4 MiB; aggregate in the query"), "{why}");
 }
 
 #[tokio::test]
@@ -181,38 +130,22 @@ async fn redirects_are_followed_on_the_same_host_only_and_not_for_ever() {
         } else if uri.path().starts_with("/loop") {
             (StatusCode::TEMPORARY_REDIRECT, [("location", "/loop")]).into_response()
         } else if uri.path().starts_with("/away") {
-            (
-                StatusCode::TEMPORARY_REDIRECT,
-                [("location", "http://localhost:1/")],
-            )
-                .into_response()
+            (StatusCode::TEMPORARY_REDIRECT, [("location", "http://localhost:1/")]).into_response()
         } else {
-            (
-                StatusCode::PERMANENT_REDIRECT,
-                [("location", "/new/api/v1/query")],
-            )
-                .into_response()
+            (StatusCode::PERMANENT_REDIRECT, [("location", "/new/api/v1/query")]).into_response()
         }
     })
     .await;
     let none = Secrets::new();
-    assert_eq!(
-        ask(&server.address, "query: up", "[]", &none).await,
-        Reading::scalar(0.97)
-    );
+    assert_eq!(ask(&server.address, "query: up", "[]", &none).await, Reading::scalar(0.97));
     assert!(
-        server.asked.lock().expect("no panic")[1]
-            .2
-            .starts_with("query=up"),
+        server.asked.lock().expect("no panic")[1].2.starts_with("query=up"),
         "the form goes along"
     );
     for path in ["/loop", "/away"] {
         let address = format!("{}{path}", server.address);
         let why = why(ask(&address, "query: up", "[]", &none).await);
-        assert!(
-            why.contains("answered with a redirect (307)"),
-            "{path}: {why}"
-        );
+        assert!(why.contains("answered with a redirect (307)"), "{path}: {why}");
     }
 }
 
