@@ -259,14 +259,18 @@ fn allowed_weight(
     let goal = if intent.weight <= shown || may_rise { intent.weight } else { shown };
     let stable = draft.stable.clone().unwrap_or_default();
     let keep = scale::needed_to_keep(world, &stable, goal, intent.size);
-    if capacity >= keep {
-        return goal;
+    let allowed = if capacity >= keep {
+        goal
+    } else {
+        let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
+        i32::try_from(carried).unwrap_or(goal).clamp(i32::from(capacity > 0), 100)
+    };
+    let told = draft.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Pods);
+    if allowed < intent.weight && capacity < needed && !told {
+        draft.shortfall =
+            Some(messages::shortfall(world, &draft.target, allowed, intent.weight, needed));
     }
-    if capacity == 0 {
-        return 0;
-    }
-    let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
-    i32::try_from(carried).unwrap_or(goal).clamp(1, 100)
+    allowed
 }
 
 /// The stable destination moves to the new revision once all traffic, and every proxy, is on the

@@ -19,7 +19,7 @@ fn crash_after(mut model: Model, n: usize, act: impl Fn(&mut Model)) -> (Model, 
             if model.phase() == Some(Phase::Healthy) || model.phase() == Some(Phase::Degraded) {
                 break;
             }
-            model.run_for(1);
+            model.world.now += jiff::SignedDuration::from_millis(250);
             continue;
         }
         let left = if crashed { usize::MAX } else { n - written };
@@ -94,18 +94,10 @@ fn a_crash_after_any_write_of_an_abort_ends_the_same() {
 fn a_crash_after_any_write_while_overtaking_ends_the_same() {
     let mut n = 0;
     loop {
-        let mut model = Model::healthy(rollout(&steps("[{setWeight: 80}]")));
+        let mut model = Model::healthy(rollout(&steps("[{setWeight: 80}, {pause: {duration: 9}}]")));
         model.behave("web:2", Behaviour::ReadyAfter(1));
         model.set_image("web:2");
-        while model.canary_weight() != 80 {
-            model.settle();
-            model.look();
-            model.run_for(0);
-            if model.canary_weight() == 80 {
-                break;
-            }
-            model.world.now += jiff::SignedDuration::from_millis(200);
-        }
+        model.run_until(Phase::Paused);
         let (model, crashed) = crash_after(model, n, |model| model.set_image("web:3"));
         assert_eq!(model.phase(), Some(Phase::Healthy), "after write {n}: {}", model.story.join("\n"));
         assert_eq!(model.stable(), Model::revision_of("web:3"), "after write {n}");

@@ -84,7 +84,11 @@ fn weight_falls_to_what_ready_pods_can_carry_and_returns() {
         model.world.endpoints.get_mut("web-canary").unwrap().ready_pods.insert(name);
         model.look();
         assert_eq!(model.canary_weight(), 25);
-        assert!(model.status().message.contains("1 of 3 pods"), "{}", model.status().message);
+        // The message is written with the next look that is a second later.
+        model.world.now += jiff::SignedDuration::from_secs(1);
+        model.look();
+        let message = model.status().message.clone();
+        assert!(message.contains("1 of 3 pods") && message.contains("ImagePullBackOff"), "{message}");
         model.behave("web:2", Behaviour::ReadyAfter(0));
         model.run_for(5);
         assert_eq!(model.canary_weight(), 75);
