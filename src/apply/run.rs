@@ -106,10 +106,10 @@ impl RunApplier<'_> {
         let name = run.metadata.name.clone().unwrap_or_default();
         let version = run.metadata.resource_version.clone().unwrap_or_default();
         let empty = || Value::Object(serde_json::Map::new());
-        let from = run.status.as_ref().map_or_else(
-            || Some(empty()),
-            |status| serde_json::to_value(status).ok(),
-        );
+        let from = run
+            .status
+            .as_ref()
+            .map_or_else(|| Some(empty()), |status| serde_json::to_value(status).ok());
         let Some((from, to)) = from.zip(serde_json::to_value(to).ok()) else { return false };
         let patch = objects::status(&from, &to, &version);
         let Ok(patch) = serde_json::from_value(patch) else { return false };

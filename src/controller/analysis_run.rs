@@ -103,12 +103,7 @@ fn rollout_of(context: &Context, key: &Key) -> Option<Key> {
     (!rollout.is_empty()).then(|| (key.0.clone(), rollout))
 }
 
-async fn expire(
-    applier: &RunApplier<'_>,
-    key: &Key,
-    run: &AnalysisRun,
-    now: Timestamp,
-) -> Outcome {
+async fn expire(applier: &RunApplier<'_>, key: &Key, run: &AnalysisRun, now: Timestamp) -> Outcome {
     let status = run.status.clone().unwrap_or_default();
     match expires_at(&run.spec, &status) {
         Some(at) if at <= now => {
