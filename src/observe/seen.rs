@@ -54,7 +54,7 @@ pub struct SeenRollout {
 impl Cached for SeenRollout {}
 
 /// Reads a Rollout; a malformed one yields its error, so that it disturbs no other.
-pub fn rollout(object: DynamicObject) -> SeenRollout {
+pub fn rollout(object: &DynamicObject) -> SeenRollout {
     let meta = &object.metadata;
     let annotations = meta.annotations.as_ref();
     let command = annotations.and_then(|a| a.get(COMMAND_ANNOTATION));
@@ -273,7 +273,7 @@ pub fn slice(object: EndpointSlice) -> SeenSlice {
 }
 
 /// A VirtualService or DestinationRule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenRoute {
     /// The object, without `managedFields` and `status`.
     pub object: Arc<Value>,
