@@ -79,10 +79,7 @@ pub fn substitute_json(
     Ok(match value {
         Value::String(text) => Value::String(substitute(text, values)?),
         Value::Array(items) => Value::Array(
-            items
-                .iter()
-                .map(|item| substitute_json(item, values))
-                .collect::<Result<_, _>>()?,
+            items.iter().map(|item| substitute_json(item, values)).collect::<Result<_, _>>()?,
         ),
         Value::Object(object) => Value::Object(substitute_object(object, values)?),
         other => other.clone(),
@@ -98,10 +95,7 @@ pub fn substitute_object(
     object: &Map<String, Value>,
     values: &BTreeMap<String, String>,
 ) -> Result<Map<String, Value>, ArgumentError> {
-    object
-        .iter()
-        .map(|(key, value)| Ok((key.clone(), substitute_json(value, values)?)))
-        .collect()
+    object.iter().map(|(key, value)| Ok((key.clone(), substitute_json(value, values)?))).collect()
 }
 
 /// The names in the placeholders of a text.
@@ -159,12 +153,13 @@ pub fn values_for<'a>(
                     known: known_names(args.iter().map(|argument| argument.name.as_str())),
                 });
             };
-            let value = secrets
-                .get(&(source.name.clone(), source.key.clone()))
-                .ok_or_else(|| ArgumentError::NoSecret {
-                    argument: name.to_owned(),
-                    secret: source.name.clone(),
-                    key: source.key.clone(),
+            let value =
+                secrets.get(&(source.name.clone(), source.key.clone())).ok_or_else(|| {
+                    ArgumentError::NoSecret {
+                        argument: name.to_owned(),
+                        secret: source.name.clone(),
+                        key: source.key.clone(),
+                    }
                 })?;
             values.insert(name.to_owned(), value.clone());
         }
@@ -180,9 +175,7 @@ pub fn needed_secrets(metric: &Metric, args: &[AnalysisArgument]) -> BTreeSet<(S
     };
     let log_in = prometheus.authentication.iter().flat_map(|how| {
         let basic = how.basic.iter();
-        how.bearer
-            .iter()
-            .chain(basic.flat_map(|basic| [&basic.username, &basic.password]))
+        how.bearer.iter().chain(basic.flat_map(|basic| [&basic.username, &basic.password]))
     });
     let headers = prometheus.headers.iter();
     let mut needed: BTreeSet<_> = headers
@@ -276,11 +269,7 @@ fn path_keys(path: &str) -> Option<Vec<String>> {
             keys.push(key.to_owned());
             rest = after;
         } else {
-            let name = if keys.is_empty() {
-                rest
-            } else {
-                rest.strip_prefix('.')?
-            };
+            let name = if keys.is_empty() { rest } else { rest.strip_prefix('.')? };
             let end = name.find(['.', '[']).unwrap_or(name.len());
             let (key, after) = name.split_at(end);
             if key.is_empty() {
@@ -314,9 +303,7 @@ fn parts(text: &str) -> impl Iterator<Item = Result<Part<'_>, ArgumentError>> {
             return Some(Ok(Part::Text(before)));
         }
         let inside = rest.get(name_at..).unwrap_or_default();
-        let name = inside
-            .split_once("}}")
-            .map(|(name, after)| (name.trim_end(), after));
+        let name = inside.split_once("}}").map(|(name, after)| (name.trim_end(), after));
         match name {
             Some((name, after)) if is_name(name) => {
                 rest = after;
@@ -348,9 +335,7 @@ fn next_placeholder(text: &str) -> Option<(usize, usize)> {
 
 fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
-    characters
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 

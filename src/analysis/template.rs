@@ -144,21 +144,14 @@ pub fn resolve(
     let metrics: Vec<(String, &Metric)> = composed.chain(inline).collect();
     check_size("metrics", metrics.len(), MAX_METRICS)?;
     if metrics.is_empty() {
-        return Err(invalid(
-            "templates",
-            "no metrics",
-            "at least one, in templates or metrics",
-        ));
+        return Err(invalid("templates", "no metrics", "at least one, in templates or metrics"));
     }
     validate::metrics(&metrics, &args)?;
 
     let (dry_run, measurement_retention) = scoped(&parts)?;
     Ok(AnalysisRunSpec {
         args,
-        metrics: metrics
-            .into_iter()
-            .map(|(_, metric)| metric.clone())
-            .collect(),
+        metrics: metrics.into_iter().map(|(_, metric)| metric.clone()).collect(),
         dry_run,
         measurement_retention,
         ttl: parts.iter().filter_map(|part| part.spec.ttl).min(),
@@ -191,9 +184,7 @@ fn merge_arguments<'a>(
     for part in parts {
         for (index, argument) in part.spec.args.iter().enumerate() {
             let path = format!("{}.args[{index}]", part.path);
-            let known = merged
-                .iter_mut()
-                .find(|(_, known)| known.name == argument.name);
+            let known = merged.iter_mut().find(|(_, known)| known.name == argument.name);
             match known {
                 None => merged.push((path, argument)),
                 Some(_) if fixed.contains(argument.name.as_str()) || !has_value(argument) => {}
@@ -263,15 +254,13 @@ fn resolve_argument(
             secret_key_ref: None,
             field_ref: None,
             pod_template_hash_value: Some(choice),
-        } => revision(*choice, subject.stable, subject.latest)
-            .map(with_value)
-            .ok_or_else(|| {
-                invalid(
-                    format!("{path}.valueFrom.podTemplateHashValue"),
-                    "Stable, but there is no stable revision yet",
-                    "Latest in a first release",
-                )
-            }),
+        } => revision(*choice, subject.stable, subject.latest).map(with_value).ok_or_else(|| {
+            invalid(
+                format!("{path}.valueFrom.podTemplateHashValue"),
+                "Stable, but there is no stable revision yet",
+                "Latest in a first release",
+            )
+        }),
         _ => Err(invalid(
             format!("{path}.valueFrom"),
             "none or several sources",
@@ -305,26 +294,17 @@ fn scoped(parts: &[Part]) -> Result<(Vec<DryRun>, Vec<MeasurementRetention>), Re
             }
         }
     }
-    let dry = dry.into_iter().map(|name| DryRun {
-        metric_name: exact(name),
-    });
-    let keep = keep.into_iter().map(|(name, limit)| MeasurementRetention {
-        metric_name: exact(name),
-        limit,
-    });
+    let dry = dry.into_iter().map(|name| DryRun { metric_name: exact(name) });
+    let keep = keep
+        .into_iter()
+        .map(|(name, limit)| MeasurementRetention { metric_name: exact(name), limit });
     Ok((dry.collect(), keep.collect()))
 }
 
 /// A pattern that matches this name only; plain names stay readable.
 fn exact(name: &str) -> String {
-    let plain = name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    if plain {
-        name.to_owned()
-    } else {
-        regex::escape(name)
-    }
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    if plain { name.to_owned() } else { regex::escape(name) }
 }
 
 fn check_size(field: &str, found: usize, allowed: usize) -> Result<(), ResolveError> {

@@ -13,11 +13,7 @@ pub fn bounded(text: &str, limit: usize) -> String {
     let mut line = String::with_capacity(text.len().min(limit));
     // One character more than fits tells whether anything is cut.
     for character in text.trim().chars() {
-        let character = if character.is_control() {
-            ' '
-        } else {
-            character
-        };
+        let character = if character.is_control() { ' ' } else { character };
         if line.len() > limit {
             break;
         }
@@ -65,11 +61,7 @@ pub fn numbers(values: &[f64]) -> String {
 
 /// `1 measurement`, `3 measurements`.
 pub fn count(n: u32, one: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{n} {one}s")
-    }
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 #[cfg(test)]

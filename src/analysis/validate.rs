@@ -51,11 +51,7 @@ pub fn validate(spec: &AnalysisRunSpec) -> Result<(), ResolveError> {
     }
     if spec.metrics.is_empty() || spec.metrics.len() > MAX_METRICS {
         let found = format!("{} metrics", spec.metrics.len());
-        return Err(invalid(
-            "spec.metrics",
-            found,
-            format!("1 to {MAX_METRICS}"),
-        ));
+        return Err(invalid("spec.metrics", found, format!("1 to {MAX_METRICS}")));
     }
     let placed: Vec<_> = spec
         .metrics
@@ -65,10 +61,7 @@ pub fn validate(spec: &AnalysisRunSpec) -> Result<(), ResolveError> {
         .collect();
     metrics(&placed, &spec.args)?;
     for (index, each) in spec.dry_run.iter().enumerate() {
-        Pattern::compile(
-            &format!("spec.dryRun[{index}].metricName"),
-            &each.metric_name,
-        )?;
+        Pattern::compile(&format!("spec.dryRun[{index}].metricName"), &each.metric_name)?;
     }
     for (index, each) in spec.measurement_retention.iter().enumerate() {
         let path = format!("spec.measurementRetention[{index}]");
@@ -84,21 +77,15 @@ pub(super) struct Pattern(Regex);
 
 impl Pattern {
     pub(super) fn compile(path: &str, text: &str) -> Result<Self, ResolveError> {
-        RegexBuilder::new(&format!("^(?:{text})$"))
-            .size_limit(1 << 20)
-            .build()
-            .map(Self)
-            .map_err(|error| {
+        RegexBuilder::new(&format!("^(?:{text})$")).size_limit(1 << 20).build().map(Self).map_err(
+            |error| {
                 let error = error.to_string();
                 let reason = error.lines().last().unwrap_or_default();
                 let reason = reason.trim_start_matches("error: ");
                 let found = format!("`{text}`, which is not a regular expression ({reason})");
-                invalid(
-                    path,
-                    found,
-                    "one that matches names of metrics, such as `latency-.*`",
-                )
-            })
+                invalid(path, found, "one that matches names of metrics, such as `latency-.*`")
+            },
+        )
     }
 
     pub(super) fn matches(&self, name: &str) -> bool {
@@ -110,11 +97,7 @@ pub(super) fn retention_limit(path: &str, limit: i32) -> Result<(), ResolveError
     if (1..=100).contains(&limit) {
         return Ok(());
     }
-    Err(invalid(
-        format!("{path}.limit"),
-        limit.to_string(),
-        "1 to 100",
-    ))
+    Err(invalid(format!("{path}.limit"), limit.to_string(), "1 to 100"))
 }
 
 /// Checks metrics in their places, and that no name is there twice.
@@ -173,35 +156,19 @@ fn check_metric(
 fn check_counting(path: &str, metric: &Metric) -> Result<(), ResolveError> {
     if let Some(interval) = metric.interval.filter(|interval| *interval < MIN_INTERVAL) {
         let allowed = format!("at least {MIN_INTERVAL}");
-        return Err(invalid(
-            format!("{path}.interval"),
-            interval.to_string(),
-            allowed,
-        ));
+        return Err(invalid(format!("{path}.interval"), interval.to_string(), allowed));
     }
     let limits = [
         ("count", metric.count, 1),
-        (
-            "consecutiveSuccessLimit",
-            metric.consecutive_success_limit,
-            1,
-        ),
+        ("consecutiveSuccessLimit", metric.consecutive_success_limit, 1),
         ("failureLimit", Some(metric.failure_limit), 0),
         ("inconclusiveLimit", Some(metric.inconclusive_limit), 0),
-        (
-            "consecutiveErrorLimit",
-            Some(metric.consecutive_error_limit),
-            0,
-        ),
+        ("consecutiveErrorLimit", Some(metric.consecutive_error_limit), 0),
     ];
     for (field, value, least) in limits {
         if let Some(value) = value.filter(|value| *value < least) {
             let allowed = format!("at least {least}");
-            return Err(invalid(
-                format!("{path}.{field}"),
-                value.to_string(),
-                allowed,
-            ));
+            return Err(invalid(format!("{path}.{field}"), value.to_string(), allowed));
         }
     }
     let wanted = metric.consecutive_success_limit;
@@ -242,12 +209,7 @@ fn check_judging(
         let Some(text) = text else { continue };
         any = true;
         let path = format!("{path}.{field}");
-        no_secrets(
-            &path,
-            text,
-            args,
-            "a value: a secret would show in messages",
-        )?;
+        no_secrets(&path, text, args, "a value: a secret would show in messages")?;
         let text = substitute(text, &plain_values(args))
             .map_err(|error| unknown(&path, &error.to_string(), args))?;
         Condition::compile(&text).map_err(|error| match error {
@@ -264,19 +226,11 @@ fn check_judging(
     };
     let path = format!("{path}.threshold");
     if any {
-        return Err(invalid(
-            path,
-            "a threshold beside a condition",
-            "one of them",
-        ));
+        return Err(invalid(path, "a threshold beside a condition", "one of them"));
     }
     let bounds = || min.into_iter().chain(max);
     if bounds().count() == 0 || bounds().any(|bound| !bound.is_finite()) {
-        return Err(invalid(
-            path,
-            "no bound that is a number",
-            "min, max or both",
-        ));
+        return Err(invalid(path, "no bound that is a number", "min, max or both"));
     }
     if min.zip(max).is_some_and(|(min, max)| min > max) {
         return Err(invalid(path, "a min above max", "min at most max"));
@@ -287,10 +241,7 @@ fn check_judging(
 /// Every placeholder of the text names an argument.
 fn known(path: &str, text: &str, args: &[AnalysisArgument]) -> Result<(), ResolveError> {
     let names = placeholders(text).map_err(|error| unknown(path, &error.to_string(), args))?;
-    match names
-        .iter()
-        .find(|name| !args.iter().any(|argument| argument.name == **name))
-    {
+    match names.iter().find(|name| !args.iter().any(|argument| argument.name == **name)) {
         None => Ok(()),
         Some(name) => Err(unknown(path, &format!("{{{{args.{name}}}}}"), args)),
     }
@@ -298,14 +249,8 @@ fn known(path: &str, text: &str, args: &[AnalysisArgument]) -> Result<(), Resolv
 
 fn unknown(path: &str, found: &str, args: &[AnalysisArgument]) -> ResolveError {
     let found = strip_found(found);
-    let found = found
-        .split_once(", allowed")
-        .map_or(found, |(found, _)| found);
-    invalid(
-        path,
-        found,
-        format!("{{{{args.NAME}}}} with the names {}", argument_names(args)),
-    )
+    let found = found.split_once(", allowed").map_or(found, |(found, _)| found);
+    invalid(path, found, format!("{{{{args.NAME}}}} with the names {}", argument_names(args)))
 }
 
 fn strip_found(text: &str) -> &str {

@@ -129,10 +129,7 @@ pub struct TemplateRef {
 #[x_kube(validation = Rule::new("!(has(self.value) && has(self.valueFrom))").message("an argument has value or valueFrom, not both"))]
 pub struct AnalysisArgument {
     /// Its name.
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = "^[A-Za-z_][A-Za-z0-9_-]*$")
-    )]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_-]*$"))]
     pub name: String,
     /// Its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]

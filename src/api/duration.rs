@@ -40,19 +40,13 @@ impl std::str::FromStr for Duration {
         if text.contains('M') {
             return Err(wrong());
         }
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| wrong())
+        humantime::parse_duration(text).map(Self).map_err(|_| wrong())
     }
 }
 
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            &humantime::format_duration(self.0)
-                .to_string()
-                .replace(' ', ""),
-        )
+        f.write_str(&humantime::format_duration(self.0).to_string().replace(' ', ""))
     }
 }
 
@@ -129,10 +123,7 @@ mod tests {
             let read: Duration = text.parse().expect(text);
             assert_eq!(read.0.as_millis(), millis, "{text}");
         }
-        assert_eq!(
-            serde_json::from_str::<Duration>("90").unwrap(),
-            Duration::from_secs(90)
-        );
+        assert_eq!(serde_json::from_str::<Duration>("90").unwrap(), Duration::from_secs(90));
         assert_eq!(Duration::from_secs(5_400).to_string(), "1h30m");
     }
 

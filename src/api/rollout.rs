@@ -146,10 +146,7 @@ pub struct RunHistory {
 
 impl Default for RunHistory {
     fn default() -> Self {
-        Self {
-            successful_run_history_limit: five(),
-            unsuccessful_run_history_limit: five(),
-        }
+        Self { successful_run_history_limit: five(), unsuccessful_run_history_limit: five() }
     }
 }
 

@@ -126,7 +126,7 @@ pub struct StepStatus {
     pub of: i32,
     /// Hash of the list of steps, to see that it was edited in mid-release.
     pub hash: String,
-    /// `index/of`, for people.
+    /// For people, who count from 1: `3/10`.
     pub text: String,
     /// When the step began.
     #[schemars(schema_with = "super::time_schema")]
@@ -146,10 +146,7 @@ pub struct Weights {
 impl Weights {
     /// `canary` percent for the canary and the rest for stable.
     pub fn canary(canary: i32) -> Self {
-        Self {
-            stable: 100 - canary,
-            canary,
-        }
+        Self { stable: 100 - canary, canary }
     }
 }
 
@@ -343,10 +340,7 @@ pub struct Note {
     pub text: String,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }

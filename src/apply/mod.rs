@@ -130,7 +130,11 @@ impl Applier<'_> {
             Write::Status(status) => {
                 let from = serde_json::to_value(&*world.rollout.status).map_err(Failure::json)?;
                 let to = serde_json::to_value(status).map_err(Failure::json)?;
-                let from = if world.rollout.status.phase.is_none() { Value::Object(serde_json::Map::new()) } else { from };
+                let from = if world.rollout.status.phase.is_none() {
+                    Value::Object(serde_json::Map::new())
+                } else {
+                    from
+                };
                 let patch = objects::status(&from, &to, version);
                 let api = self.dynamic(namespace, &resource("sluice.dev", "v1alpha1", "Rollout"));
                 let params = params();
@@ -162,10 +166,8 @@ impl Applier<'_> {
                     RouteKind::VirtualService => (Kind::VirtualService, "VirtualService"),
                     RouteKind::DestinationRule => (Kind::DestinationRule, "DestinationRule"),
                 };
-                let api = self.dynamic(
-                    namespace,
-                    &resource("networking.istio.io", self.istio_version, text),
-                );
+                let api = self
+                    .dynamic(namespace, &resource("networking.istio.io", self.istio_version, text));
                 let object = api.patch(name, &params(), &patch).await?;
                 Ok(Some(object.observed(kind)))
             }
@@ -200,8 +202,7 @@ impl Applier<'_> {
         new: &NewReplicaSet,
         owner: &Value,
     ) -> Result<Option<Object>, Failure> {
-        let api: Api<ReplicaSet> =
-            Api::namespaced(self.client.clone(), &world.rollout.namespace);
+        let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), &world.rollout.namespace);
         let body = objects::replica_set(new, &world.rollout.spec, owner);
         let body: ReplicaSet = serde_json::from_value(body).map_err(Failure::template)?;
         match api.create(&post(), &body).await {
@@ -302,10 +303,14 @@ fn describe(write: &Write) -> String {
         Write::Status(_) => "write the status".into(),
         Write::CreateReplicaSet(new) => format!("create ReplicaSet {}", new.name),
         Write::AdoptReplicaSet { name, .. } => format!("adopt ReplicaSet {name}"),
-        Write::Scale { name, from, to, .. } => format!("scale ReplicaSet {name} from {from} to {to}"),
+        Write::Scale { name, from, to, .. } => {
+            format!("scale ReplicaSet {name} from {from} to {to}")
+        }
         Write::DeleteReplicaSet { name, .. } => format!("delete ReplicaSet {name}"),
         Write::SelectRevision { service, to, .. } => format!("let Service {service} select {to}"),
-        Write::EditRoute { kind, namespace, name, .. } => format!("edit {kind:?} {namespace}/{name}"),
+        Write::EditRoute { kind, namespace, name, .. } => {
+            format!("edit {kind:?} {namespace}/{name}")
+        }
         Write::CreateRun { name, .. } => format!("create AnalysisRun {name}"),
         Write::EndRun { name } => format!("end AnalysisRun {name}"),
         Write::DeleteRun { name } => format!("delete AnalysisRun {name}"),
@@ -329,7 +334,11 @@ fn json_patch<T: serde::Serialize>(patch: Value) -> Result<Patch<T>, Failure> {
     serde_json::from_value(patch).map(Patch::Json).map_err(Failure::json)
 }
 
-async fn delete<K>(api: &Api<K>, name: &str, uid: Option<&String>) -> Result<Option<Object>, Failure>
+async fn delete<K>(
+    api: &Api<K>,
+    name: &str,
+    uid: Option<&String>,
+) -> Result<Option<Object>, Failure>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug,
 {

@@ -172,7 +172,10 @@ mod tests {
         let labels = &set["spec"]["template"]["metadata"]["labels"];
         assert_eq!(labels["sluice.dev/revision"], "abc");
         assert_eq!(labels["service.istio.io/canonical-revision"], "abc");
-        assert_eq!(set["spec"]["selector"]["matchLabels"], json!({"app": "web", "sluice.dev/revision": "abc"}));
+        assert_eq!(
+            set["spec"]["selector"]["matchLabels"],
+            json!({"app": "web", "sluice.dev/revision": "abc"})
+        );
         assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["fieldOfTheFuture"], 1);
         assert_eq!(set["metadata"]["ownerReferences"][0]["controller"], true);
     }
@@ -210,6 +213,9 @@ mod tests {
     #[test]
     fn the_first_status_is_added_whole() {
         let patch = status(&json!({}), &json!({"phase": "Healthy"}), "7");
-        assert_eq!(patch[1], json!({"op": "add", "path": "/status", "value": {"phase": "Healthy"}}));
+        assert_eq!(
+            patch[1],
+            json!({"op": "add", "path": "/status", "value": {"phase": "Healthy"}})
+        );
     }
 }

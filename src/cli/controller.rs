@@ -62,7 +62,9 @@ enum LogFormat {
 /// If it cannot start, or must not go on because it lost the lease.
 pub async fn run(flags: Flags) -> anyhow::Result<()> {
     start_log(&flags)?;
-    let config = Config::infer().await.context("no access to a cluster: neither in a pod nor by kubeconfig")?;
+    let config = Config::infer()
+        .await
+        .context("no access to a cluster: neither in a pod nor by kubeconfig")?;
     let lease_namespace =
         flags.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let metrics = Arc::new(Metrics::default());
@@ -84,8 +86,7 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
         instance: flags.instance,
         prometheus_url: flags.prometheus_url,
     };
-    let context =
-        Context::new(client, Box::new(SystemClock), fence, metrics.clone(), settings);
+    let context = Context::new(client, Box::new(SystemClock), fence, metrics.clone(), settings);
     let serve = server::serve(flags.listen, health.clone(), metrics);
     tokio::select! {
         served = serve => served.context("cannot serve probes and metrics"),

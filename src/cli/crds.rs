@@ -61,10 +61,7 @@ fn drop_descriptions(schema: &mut Value) {
 pub fn file(definition: &CustomResourceDefinition) -> anyhow::Result<(String, String)> {
     let yaml = serde_yaml::to_string(definition).context("cannot write the definition as YAML")?;
     let name = format!("{}.yaml", definition.spec.names.plural);
-    Ok((
-        name,
-        format!("# Generated from src/api by `make crds`; do not edit.\n{yaml}"),
-    ))
+    Ok((name, format!("# Generated from src/api by `make crds`; do not edit.\n{yaml}")))
 }
 
 /// Writes every definition into `folder`.

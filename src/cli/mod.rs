@@ -1,4 +1,37 @@
 //! What the two binaries offer, a file a verb.
+//!
+//! `controller` and `crds` belong to `sluice`. The rest is the plugin `kubectl sluice`: [`args`] parses, [`plugin`]
+//! dispatches, a file a verb decides what to do ([`command::command_for`]) or what to show, and
+//! [`send`], [`snapshot`] and [`watch`] are all that talks to the API server. What is shown and
+//! what is decided are pure functions of the objects read and of `now`.
 
+pub mod abort;
+pub mod age;
+pub mod args;
+pub mod command;
+pub mod connect;
 pub mod controller;
 pub mod crds;
+pub mod exit;
+pub mod get;
+pub mod header;
+pub mod live;
+pub mod pause;
+pub mod plugin;
+pub mod pods;
+pub mod promote;
+pub mod resume;
+pub mod retry;
+pub mod send;
+pub mod session;
+pub mod snapshot;
+pub mod state;
+pub mod status;
+pub mod style;
+pub mod table;
+pub mod tree;
+pub mod version;
+pub mod watch;
+
+#[cfg(test)]
+mod fixtures;

@@ -1,9 +1,6 @@
 //! Kubernetes Events: on transitions only, for people who read `kubectl describe`.
 
-use kube::{
-
-    runtime::events::{Event, EventType},
-};
+use kube::runtime::events::{Event, EventType};
 
 use super::Context;
 use crate::{api::Note, world::World};

@@ -86,7 +86,8 @@ impl Candidate {
     /// If the watch cannot be kept up.
     pub async fn acquire(&self, fence: &LeaseFence) -> anyhow::Result<()> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-        let mut lease_stream = watcher(self.api(), config).default_backoff().applied_objects().boxed();
+        let mut lease_stream =
+            watcher(self.api(), config).default_backoff().applied_objects().boxed();
         let mut seen: Option<Lease> = None;
         let mut free_at = Instant::now();
         loop {
@@ -133,7 +134,8 @@ impl Candidate {
             ..LeaseSpec::default()
         };
         let version = seen.and_then(|lease| lease.metadata.resource_version.clone());
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let params =
+            PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let metadata = ObjectMeta {
             name: Some(self.name.clone()),
             namespace: Some(self.namespace.clone()),
@@ -199,7 +201,8 @@ impl Candidate {
             Ok(patch) => Patch::Json(patch),
             Err(_) => return Ok(()),
         };
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         match self.api().patch(&self.name, &params, &patch).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => Err(Renewal::Lost),
@@ -235,4 +238,3 @@ fn expiry(lease: &Lease, at: Instant) -> Instant {
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     at + seconds.map_or(DURATION, Duration::from_secs)
 }
-

@@ -30,7 +30,10 @@ use crate::{
     api::{GROUP, Verdict},
     apply::Applier,
     observe::{Caches, Touched, cache::Key},
-    server::{health::{self, Health}, metrics::Metrics},
+    server::{
+        health::{self, Health},
+        metrics::Metrics,
+    },
 };
 use clock::Clock;
 use lease::{Candidate, LeaseFence};
@@ -106,12 +109,7 @@ impl Context {
     }
 
     fn applier<'a>(&'a self, istio_version: &'a str) -> Applier<'a> {
-        Applier {
-            client: &self.client,
-            caches: &self.caches,
-            fence: &*self.fence,
-            istio_version,
-        }
+        Applier { client: &self.client, caches: &self.caches, fence: &*self.fence, istio_version }
     }
 
     fn rollouts(&self, namespace: &str) -> Api<DynamicObject> {
@@ -254,8 +252,7 @@ async fn work(
     health: &Health,
 ) -> anyhow::Result<()> {
     let mut passes: JoinSet<(Touched, reconcile::Outcome)> = JoinSet::new();
-    let mut working: BTreeMap<tokio::task::Id, Touched> =
-        BTreeMap::new();
+    let mut working: BTreeMap<tokio::task::Id, Touched> = BTreeMap::new();
     loop {
         health.beat();
         let now = context.clock.now();

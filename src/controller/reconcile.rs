@@ -138,11 +138,8 @@ async fn tell(context: &Context, world: &World, plan: &Plan, error: &str) -> BTr
     };
     let istio_version = context.istio_version();
     let applier = context.applier(&istio_version);
-    let note = crate::api::Note {
-        reason: Reason::InvalidSpec,
-        warning: true,
-        text: error.to_owned(),
-    };
+    let note =
+        crate::api::Note { reason: Reason::InvalidSpec, warning: true, text: error.to_owned() };
     match applier.run(&fresh, &[action]).await {
         Ok(touched) => {
             events::publish(context, &fresh, &[note]).await;

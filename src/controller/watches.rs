@@ -52,7 +52,11 @@ pub(super) fn is_complete(listed: &BTreeSet<Kind>) -> bool {
 }
 
 /// Starts all watches but Istio's.
-pub(super) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>, out: &UnboundedSender<Report>) {
+pub(super) fn start(
+    context: &Arc<Context>,
+    tasks: &mut JoinSet<()>,
+    out: &UnboundedSender<Report>,
+) {
     let with_label = |label: &str| watcher::Config::default().labels(label);
     let all = watcher::Config::default;
     spawn::<ReplicaSet>(context, tasks, out, Kind::ReplicaSet, with_label(REVISION_LABEL));

@@ -36,7 +36,9 @@ impl Named {
             Self::Route((namespace, name), route) => {
                 format!("route `{route}` of VirtualService {namespace}/{name}")
             }
-            Self::DestinationRule((namespace, name)) => format!("DestinationRule {namespace}/{name}"),
+            Self::DestinationRule((namespace, name)) => {
+                format!("DestinationRule {namespace}/{name}")
+            }
         }
     }
 }

@@ -134,7 +134,7 @@ impl Object {
     fn kind(&self) -> Kind {
         match self {
             Self::ReplicaSet(_) => Kind::ReplicaSet,
-            
+
             Self::Service(_) => Kind::Service,
             Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::Job(_) => Kind::Job,
@@ -147,7 +147,8 @@ impl Caches {
     /// Takes in an object. Returns who must look again because of it.
     pub fn put(&self, object: Object, now: Timestamp) -> BTreeSet<Touched> {
         let meta = object.meta();
-        let key = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        let key =
+            (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
         let version = meta.resource_version.clone().unwrap_or_default();
         let kind = object.kind();
         let mut touched = self.touched(kind, &key);
@@ -203,7 +204,8 @@ impl Caches {
     /// Forgets an object that was deleted. Returns who must look again.
     pub fn remove(&self, object: &Object) -> BTreeSet<Touched> {
         let meta = object.meta();
-        let key = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        let key =
+            (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
         let version = meta.resource_version.clone().unwrap_or_default();
         self.forget(object.kind(), &key, &version)
     }
@@ -307,7 +309,9 @@ impl Caches {
             }
             Kind::Service => self.claimants(&Named::Service(key.clone()), namespace),
             Kind::VirtualService => self.claimants(&Named::VirtualService(key.clone()), namespace),
-            Kind::DestinationRule => self.claimants(&Named::DestinationRule(key.clone()), namespace),
+            Kind::DestinationRule => {
+                self.claimants(&Named::DestinationRule(key.clone()), namespace)
+            }
             Kind::AnalysisTemplate => self.rollouts_in(Some(namespace)),
             Kind::ClusterAnalysisTemplate => self.rollouts_in(None),
         }
@@ -323,7 +327,9 @@ impl Caches {
 
     fn touched_group(&self, kind: Kind, group: &Key) -> BTreeSet<Touched> {
         match kind {
-            Kind::ReplicaSet | Kind::AnalysisRun => BTreeSet::from([Touched::Rollout(group.clone())]),
+            Kind::ReplicaSet | Kind::AnalysisRun => {
+                BTreeSet::from([Touched::Rollout(group.clone())])
+            }
             Kind::Job => BTreeSet::from([Touched::Run(group.clone())]),
             Kind::Pod => self.group_of(&self.replica_sets, Kind::ReplicaSet, group),
             Kind::JobPod => self.group_of(&self.jobs, Kind::Job, group),

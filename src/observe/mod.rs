@@ -19,7 +19,10 @@ use std::{
 use jiff::Timestamp;
 
 use cache::{Cache, Key};
-use seen::{SeenJob, SeenJobPod, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService, SeenSlice, SeenTemplate};
+use seen::{
+    SeenJob, SeenJobPod, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService, SeenSlice,
+    SeenTemplate,
+};
 
 use crate::{
     api::AnalysisTemplateSpec,
@@ -228,8 +231,7 @@ fn templates(
     namespace: &str,
 ) -> BTreeMap<String, Arc<AnalysisTemplateSpec>> {
     let all = cache.with_prefix(namespace, "");
-    let read = all.into_iter().filter_map(|((_, name), entry)| {
-        Some((name, entry.value.0.clone()?))
-    });
+    let read =
+        all.into_iter().filter_map(|((_, name), entry)| Some((name, entry.value.0.clone()?)));
     read.collect()
 }

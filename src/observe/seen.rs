@@ -71,7 +71,8 @@ pub fn rollout(object: DynamicObject) -> SeenRollout {
             "annotations": annotations,
         },
     });
-    if let Some(annotations) = shown.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+    if let Some(annotations) =
+        shown.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
     {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         annotations.remove(COMMAND_ANNOTATION);
@@ -175,9 +176,8 @@ pub fn pod(object: Pod) -> SeenPod {
     let status = object.status.unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
     let ready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "True");
-    let ready_since = ready.map(|ready| {
-        ready.last_transition_time.as_ref().map(|time| time.0).unwrap_or_default()
-    });
+    let ready_since = ready
+        .map(|ready| ready.last_transition_time.as_ref().map(|time| time.0).unwrap_or_default());
     let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let containers = status.init_container_statuses.into_iter().flatten();
     let containers = containers.chain(status.container_statuses.into_iter().flatten());
@@ -185,7 +185,8 @@ pub fn pod(object: Pod) -> SeenPod {
         let reason = waiting.reason.as_deref();
         !matches!(reason, None | Some("ContainerCreating" | "PodInitializing"))
     });
-    let unschedulable = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let unschedulable =
+        conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     let problem = waiting
         .map(|waiting| sentence(waiting.reason, waiting.message))
         .or_else(|| unschedulable.map(|c| sentence(c.reason.clone(), c.message.clone())));

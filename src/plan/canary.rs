@@ -1,7 +1,9 @@
 //! The canary: from where the release stands and what is observed to what is wanted.
 
 use super::{
-    Draft, Problem, WaitKind, gate::Traffic, identify, messages, runs, scale,
+    Draft, Problem, WaitKind,
+    gate::Traffic,
+    identify, messages, runs, scale,
     step::{self, Intent, SizeRule},
     write::{self, Wanted},
 };
@@ -84,7 +86,8 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let Some(stable) = draft.stable.clone() else { return };
     let mut wanted = Wanted::default();
     let nobody = world.available(&stable) == 0 && world.desired() > 0;
-    let canary_serves = draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0;
+    let canary_serves =
+        draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0;
     if nobody && canary_serves {
         draft.wait(WaitKind::Pods, messages::stable_serves_nobody(world, &stable));
         return;
@@ -114,6 +117,7 @@ fn release(world: &World, draft: &mut Draft, traffic: &Traffic) {
     keep_stable(world, draft);
     let held = step::hold(world, draft);
     if let (Some(held), None) = (&held, world.revision(&draft.target)) {
+        draft.status.progress = None;
         draft.wait(WaitKind::Pause, held.clone());
         return;
     }
@@ -146,7 +150,7 @@ fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
     let target = draft.target.clone();
     let wanted_size = if promoting { world.desired() } else { scale::canary_size(world, intent) };
     let short = traffic.selectable(world, &target) < wanted_size;
-    if track_progress(world, draft, short, wanted_size) {
+    if track_progress(world, draft, short && !held, wanted_size) {
         return;
     }
     // Not before the verdict, if a background analysis runs: it may still say no.
@@ -203,10 +207,8 @@ fn canary_pointer(
     if traffic.canary.all_at(&target) {
         return None;
     }
-    let overtaken = traffic
-        .canary
-        .elsewhere(&target)
-        .is_some_and(|at| draft.stable.as_deref() != Some(at));
+    let overtaken =
+        traffic.canary.elsewhere(&target).is_some_and(|at| draft.stable.as_deref() != Some(at));
     if overtaken {
         match traffic.weights_settle(0) {
             Some(at) if at > world.now => {
@@ -218,7 +220,11 @@ fn canary_pointer(
             None => return None,
         }
     }
-    let need = scale::needed(world, intent.weight, intent.size).max(if intent.weight == 0 { size } else { 0 });
+    let need = scale::needed(world, intent.weight, intent.size).max(if intent.weight == 0 {
+        size
+    } else {
+        0
+    });
     let ready = traffic.selectable(world, &target);
     if ready >= need && (size > 0 || world.desired() == 0) && (ready > 0 || world.desired() == 0) {
         if traffic.highest() > 0 && traffic.canary.elsewhere(&target).is_some() {
@@ -378,12 +384,8 @@ fn track_progress(world: &World, draft: &mut Draft, short: bool, wanted: u32) ->
 /// Aborts the release in the status; traffic follows in this very pass.
 pub(super) fn abort(world: &World, draft: &mut Draft, cause: AbortCause, by: &str, reason: &str) {
     let status = &mut draft.status;
-    status.abort = Some(AbortStatus {
-        at: world.now,
-        by: by.to_owned(),
-        reason: reason.to_owned(),
-        cause,
-    });
+    status.abort =
+        Some(AbortStatus { at: world.now, by: by.to_owned(), reason: reason.to_owned(), cause });
     status.promote_full = false;
     status.pauses.clear();
     status.progress = None;

@@ -2,9 +2,7 @@
 
 use super::{Draft, Write, canary, identify, messages, runs, step};
 use crate::{
-    api::{
-        AbortCause, Command, CommandRecord, PauseReason, PauseStatus, Step, Verb,
-    },
+    api::{AbortCause, Command, CommandRecord, PauseReason, PauseStatus, Step, Verb},
     world::World,
 };
 
@@ -106,9 +104,8 @@ fn promote(world: &World, draft: &mut Draft) -> Result<String, String> {
     let inconclusive =
         draft.status.pauses.iter().any(|pause| pause.reason == PauseReason::Inconclusive);
     let contested = draft.status.contest.take().is_some();
-    let waits_for_person = |step: &Step| {
-        step.pause.is_some() || step.analysis.is_some() || step.job.is_some()
-    };
+    let waits_for_person =
+        |step: &Step| step.pause.is_some() || step.analysis.is_some() || step.job.is_some();
     let Some(step) = steps.get(at) else {
         if inconclusive {
             runs::accept_background(draft);

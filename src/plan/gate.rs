@@ -151,8 +151,12 @@ impl<'a> Traffic<'a> {
             Split::Subsets { host, .. } => host_service(host, &world.rollout.namespace),
             Split::Hosts { .. } => None,
         };
-        let services: Vec<&str> =
-            pointer.services.iter().map(|(name, _, _)| name.as_str()).chain(host.as_deref()).collect();
+        let services: Vec<&str> = pointer
+            .services
+            .iter()
+            .map(|(name, _, _)| name.as_str())
+            .chain(host.as_deref())
+            .collect();
         let reached = |pod: &str| {
             services.iter().all(|service| {
                 world.endpoints.get(*service).is_some_and(|ends| ends.ready_pods.contains(pod))
@@ -165,7 +169,11 @@ impl<'a> Traffic<'a> {
     /// Whether no request can reach `revision`: no destination selects it, none of its pods is an
     /// endpoint of our Services, and the proxies have had time to see that. `Err` says until when
     /// to wait, if time alone is missing.
-    pub(super) fn unreachable(&self, world: &World, revision: &str) -> Result<(), Option<Timestamp>> {
+    pub(super) fn unreachable(
+        &self,
+        world: &World,
+        revision: &str,
+    ) -> Result<(), Option<Timestamp>> {
         if self.stable.may_reach(revision) || self.canary.may_reach(revision) {
             return Err(None);
         }
@@ -173,7 +181,9 @@ impl<'a> Traffic<'a> {
         let pods = world.revision(revision).map(|set| &set.pods);
         let published = services.any(|(name, _, _)| {
             let ready = world.endpoints.get(name).map(|ends| &ends.ready_pods);
-            ready.zip(pods).is_some_and(|(ready, pods)| pods.iter().any(|pod| ready.contains(&pod.name)))
+            ready
+                .zip(pods)
+                .is_some_and(|(ready, pods)| pods.iter().any(|pod| ready.contains(&pod.name)))
         });
         if published {
             return Err(None);
@@ -226,7 +236,8 @@ fn pointer(
     });
     let subset = match subset {
         Some((rule, name)) => {
-            let labels: BTreeMap<String, String> = destination_rule::subset_labels(&rule.object, name)?;
+            let labels: BTreeMap<String, String> =
+                destination_rule::subset_labels(&rule.object, name)?;
             Some((name.clone(), labels.get(REVISION_LABEL).cloned(), rule.since))
         }
         None => None,

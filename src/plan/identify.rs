@@ -2,7 +2,7 @@
 
 use super::{Action, Draft, Write, messages, step};
 use crate::{
-    api::{Outcome, ProgressStatus, ReleaseRecord, RolloutStatus, StepStatus},
+    api::{Outcome, ReleaseRecord, RolloutStatus, StepStatus},
     world::{World, fingerprint::revision_hash},
 };
 
@@ -38,7 +38,10 @@ pub(super) fn draft(world: &World) -> Draft {
     for orphan in &world.orphans {
         draft.actions.push(Action {
             write: Write::AdoptReplicaSet { name: orphan.name.clone(), uid: orphan.uid.clone() },
-            why: format!("ReplicaSet {} is a revision of this Rollout and has no owner", orphan.name),
+            why: format!(
+                "ReplicaSet {} is a revision of this Rollout and has no owner",
+                orphan.name
+            ),
         });
     }
     draft
@@ -124,7 +127,7 @@ pub(super) fn reset(world: &World, status: &mut RolloutStatus) {
     status.contest = None;
     let target = status.current_revision.clone();
     status.retiring.retain(|retiring| Some(&retiring.revision) != target.as_ref());
-    status.progress = Some(ProgressStatus { at: world.now, available: 0 });
+    status.progress = None;
 }
 
 /// Steps edited in mid-release apply from where the release stands, but never beyond the end.
@@ -149,7 +152,7 @@ pub(super) fn step_status(steps: &[crate::api::Step], index: usize, world: &Worl
         index: i32::try_from(index).unwrap_or(i32::MAX),
         of: i32::try_from(of).unwrap_or(i32::MAX),
         hash: step::steps_hash(steps),
-        text: format!("{index}/{of}"),
+        text: format!("{}/{of}", (index + 1).min(of)),
         started_at: world.now,
     }
 }

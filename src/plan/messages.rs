@@ -119,7 +119,10 @@ pub(super) fn pausing(pause: &Pause, end: Option<Timestamp>, over: bool) -> Stri
     match (pause.duration, end) {
         (Some(duration), Some(end)) => format!("pausing for {duration}, until {}", clock(end)),
         (None, Some(end)) if over => {
-            format!("nobody promoted by {}; still waiting: `kubectl sluice promote` or abort", clock(end))
+            format!(
+                "nobody promoted by {}; still waiting: `kubectl sluice promote` or abort",
+                clock(end)
+            )
         }
         (None, Some(end)) => format!(
             "waiting for a person: `kubectl sluice promote` goes on; at {} this times out",

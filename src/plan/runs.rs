@@ -7,7 +7,7 @@ use crate::{
     analysis::template::{Library, Request, Subject, resolve},
     api::{
         AbortCause, AnalysisStatus, JobProvider, Metric, PauseReason, PauseStatus, Provider,
-        ROLLOUT_LABEL, REVISION_LABEL, RunStatus, StepAnalysis, Verdict,
+        REVISION_LABEL, ROLLOUT_LABEL, RunStatus, StepAnalysis, Verdict,
     },
     world::{Run, World},
 };
@@ -47,12 +47,7 @@ fn background_run_name(world: &World, draft: &Draft) -> String {
 }
 
 /// Whether the analysis of step `at` has passed; starts it, aborts or pauses as its verdict says.
-pub(super) fn step_is_done(
-    world: &World,
-    draft: &mut Draft,
-    request: &Request,
-    at: usize,
-) -> bool {
+pub(super) fn step_is_done(world: &World, draft: &mut Draft, request: &Request, at: usize) -> bool {
     let name = step_run_name(world, draft, at);
     let Some(run) = world.runs.get(&name) else {
         create(world, draft, &name, request);
@@ -202,8 +197,7 @@ fn create(world: &World, draft: &mut Draft, name: &str, request: &Request) {
                 (ROLLOUT_LABEL.to_owned(), world.rollout.name.clone()),
                 (REVISION_LABEL.to_owned(), draft.target.clone()),
             ]);
-            let write =
-                Write::CreateRun { name: name.to_owned(), spec: Box::new(spec), labels };
+            let write = Write::CreateRun { name: name.to_owned(), spec: Box::new(spec), labels };
             draft.push(write, "the release reached this analysis");
         }
         // `validate` reports the same error before any step is taken.

@@ -1,9 +1,9 @@
 //! How many pods each revision should have, and which may go.
 
 use super::{
-    Draft, NewReplicaSet, Write, identify,
+    Draft, NewReplicaSet, Write,
     gate::Traffic,
-    messages,
+    identify, messages,
     step::{Intent, SizeRule},
 };
 use crate::{

@@ -3,9 +3,7 @@
 use jiff::{Timestamp, ToSpan};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{
-    Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write,
-};
+use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
     api::{ConditionType, Phase, Reason, RolloutStatus},
     world::World,
@@ -72,9 +70,7 @@ fn essence(status: &RolloutStatus) -> RolloutStatus {
         condition.reason.clear();
     }
     // Whether all pods are there is known from the counts and changes with them.
-    essence.conditions.retain(|condition| {
-        condition.type_ != ConditionType::Available.as_str()
-    });
+    essence.conditions.retain(|condition| condition.type_ != ConditionType::Available.as_str());
     if let Some(analysis) = &mut essence.analysis {
         for run in analysis.background.iter_mut().chain(&mut analysis.step) {
             run.message.clear();
@@ -85,9 +81,10 @@ fn essence(status: &RolloutStatus) -> RolloutStatus {
 
 /// A revision whose pods are gone is no longer on its way out.
 fn forget_retired(world: &World, draft: &mut Draft) {
-    draft.status.retiring.retain(|retiring| {
-        world.revision(&retiring.revision).is_some_and(|set| set.replicas > 0)
-    });
+    draft
+        .status
+        .retiring
+        .retain(|retiring| world.revision(&retiring.revision).is_some_and(|set| set.replicas > 0));
 }
 
 fn counts(world: &World, draft: &mut Draft) {
@@ -301,8 +298,7 @@ fn condition(
         status: status.to_owned(),
         reason: reason.to_string(),
         message: if asks { message.to_owned() } else { String::new() },
-        last_transition_time: since
-            .map_or(Time(now), |before| before.last_transition_time.clone()),
+        last_transition_time: since.map_or(Time(now), |before| before.last_transition_time.clone()),
         observed_generation: None,
     }
 }

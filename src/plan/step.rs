@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Draft, WaitKind, canary, gate::Traffic, identify, messages, runs, scale};
 use crate::{
-    api::{OnTimeout, Pause, PauseReason, PauseStatus, ProgressStatus, SetCanaryScale, Step},
+    api::{OnTimeout, Pause, PauseReason, PauseStatus, SetCanaryScale, Step},
     world::World,
 };
 
@@ -92,8 +92,7 @@ pub(super) fn next(world: &World, draft: &mut Draft) {
     if let Some(analysis) = &mut draft.status.analysis {
         analysis.step = None;
     }
-    let available = i32::try_from(world.available(&draft.target)).unwrap_or(i32::MAX);
-    draft.status.progress = Some(ProgressStatus { at: world.now, available });
+    draft.status.progress = None;
     draft.wait = None;
 }
 

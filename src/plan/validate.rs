@@ -170,7 +170,8 @@ fn routes(world: &World, found: &mut Vec<String>) {
             return;
         }
     };
-    for (index, (reference, route)) in istio.virtual_services.iter().zip(&world.routes).enumerate() {
+    for (index, (reference, route)) in istio.virtual_services.iter().zip(&world.routes).enumerate()
+    {
         let namespace = reference.namespace.as_ref().unwrap_or(&world.rollout.namespace);
         let Some(route) = route else {
             found.push(format!(
@@ -203,7 +204,9 @@ fn rule(world: &World, found: &mut Vec<String>) -> bool {
     for (field, subset) in
         [("stableSubset", &reference.stable_subset), ("canarySubset", &reference.canary_subset)]
     {
-        if let Err(error) = destination_rule::with_subset_revision(&rule.object, subset, "x", &labels) {
+        if let Err(error) =
+            destination_rule::with_subset_revision(&rule.object, subset, "x", &labels)
+        {
             found.push(format!("{ISTIO}.destinationRule.{field}: {error}"));
         }
     }

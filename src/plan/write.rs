@@ -63,10 +63,9 @@ fn subsets(world: &World, draft: &mut Draft, wanted: &Wanted) {
     let DestinationRuleRef { stable_subset, canary_subset, .. } = reference;
     let mut object = (*rule.object).clone();
     let mut why = Vec::new();
-    for (subset, to, role) in [
-        (stable_subset, &wanted.stable_at, "stable"),
-        (canary_subset, &wanted.canary_at, "canary"),
-    ] {
+    for (subset, to, role) in
+        [(stable_subset, &wanted.stable_at, "stable"), (canary_subset, &wanted.canary_at, "canary")]
+    {
         let Some(set) = to.as_ref().and_then(|to| world.revision(to)) else { continue };
         // `validate` has tried this already; an error here would show there.
         if let Ok(edited) =
@@ -105,12 +104,11 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) {
         if is_contested(draft) && (weight >= highest || !draft.in_release()) {
             continue;
         }
-        let target = RouteTarget {
-            reference,
-            split: &traffic.split,
-            namespace: &world.rollout.namespace,
+        let target =
+            RouteTarget { reference, split: &traffic.split, namespace: &world.rollout.namespace };
+        let Ok(object) = virtual_service::with_canary_weight(&route.object, target, weight) else {
+            continue;
         };
-        let Ok(object) = virtual_service::with_canary_weight(&route.object, target, weight) else { continue };
         let action = Action {
             write: Write::EditRoute {
                 kind: RouteKind::VirtualService,

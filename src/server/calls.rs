@@ -94,10 +94,20 @@ mod tests {
         for (method, uri, verb, resource) in [
             (Method::GET, "/api/v1/namespaces/shop/pods?watch=true&x=y", "watch", "pods"),
             (Method::GET, "/api/v1/pods?limit=500", "list", "pods"),
-            (Method::PATCH, "/apis/sluice.dev/v1alpha1/namespaces/a/rollouts/b/status", "patch", "rollouts/status"),
+            (
+                Method::PATCH,
+                "/apis/sluice.dev/v1alpha1/namespaces/a/rollouts/b/status",
+                "patch",
+                "rollouts/status",
+            ),
             (Method::POST, "/apis/apps/v1/namespaces/a/replicasets", "create", "replicasets"),
             (Method::GET, "/apis/networking.istio.io/v1", "list", "discovery"),
-            (Method::PATCH, "/api/v1/namespaces/a/services/b?fieldManager=sluice", "patch", "services"),
+            (
+                Method::PATCH,
+                "/api/v1/namespaces/a/services/b?fieldManager=sluice",
+                "patch",
+                "services",
+            ),
         ] {
             let uri: http::Uri = uri.parse().unwrap();
             assert_eq!(name(&method, &uri), (verb, resource.to_owned()), "{uri}");

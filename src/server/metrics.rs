@@ -91,7 +91,11 @@ impl Default for Metrics {
         };
         registry.register("rollout_info", "1 for the phase of each Rollout", metrics.info.clone());
         registry.register("rollout_step", "Index of the present step", metrics.step.clone());
-        registry.register("rollout_canary_weight", "Canary weight, percent", metrics.weight.clone());
+        registry.register(
+            "rollout_canary_weight",
+            "Canary weight, percent",
+            metrics.weight.clone(),
+        );
         registry.register(
             "reconcile_duration_seconds",
             "Time of one pass, writes included",
@@ -184,12 +188,16 @@ mod tests {
     fn a_rollout_has_one_phase_and_leaves_nothing_behind() {
         let metrics = Metrics::default();
         let key = ("shop".to_owned(), "web".to_owned());
-        let mut status = RolloutStatus { phase: Some(Phase::Progressing), ..RolloutStatus::default() };
+        let mut status =
+            RolloutStatus { phase: Some(Phase::Progressing), ..RolloutStatus::default() };
         metrics.observe(&key, &status);
         status.phase = Some(Phase::Healthy);
         metrics.observe(&key, &status);
         let text = metrics.text();
-        assert!(text.contains(r#"sluice_rollout_info{namespace="shop",name="web",phase="Healthy"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"sluice_rollout_info{namespace="shop",name="web",phase="Healthy"} 1"#),
+            "{text}"
+        );
         assert!(!text.contains("Progressing"), "{text}");
         metrics.forget(&key);
         assert!(!metrics.text().contains("shop"), "{}", metrics.text());

@@ -36,10 +36,8 @@ pub fn revision_hash(fingerprint: &str, collisions: i64) -> String {
     // The alphabet that Kubernetes uses for the same purpose.
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     let digest = Sha256::digest(format!("{fingerprint}/{collisions}"));
-    let mut number = digest
-        .iter()
-        .take(16)
-        .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let mut number =
+        digest.iter().take(16).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
     let mut hash = String::new();
     for _ in 0..10 {
         let digit = usize::try_from(number % 27).unwrap_or_default();

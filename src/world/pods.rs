@@ -83,7 +83,8 @@ impl ReplicaSet {
     /// The first pod that is not ready and says why, or why pods cannot be created.
     pub fn problem(&self) -> Option<String> {
         let pod = self.pods.iter().filter(|pod| pod.ready_since.is_none() && !pod.deleting);
-        let pod = pod.filter_map(|pod| Some(format!("pod {}: {}", pod.name, pod.problem.as_ref()?)));
+        let pod =
+            pod.filter_map(|pod| Some(format!("pod {}: {}", pod.name, pod.problem.as_ref()?)));
         self.failure.clone().or_else(|| pod.into_iter().next())
     }
 }

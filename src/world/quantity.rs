@@ -14,9 +14,7 @@ pub fn nano_units(text: &str) -> Option<i128> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
-    let end = unsigned
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(unsigned.len());
+    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if fraction.contains('.') || (whole.is_empty() && fraction.is_empty()) {
@@ -104,28 +102,12 @@ mod tests {
         for (amount, spellings) in [
             (
                 ONE,
-                vec![
-                    "1",
-                    "1000m",
-                    "1.0",
-                    "+1",
-                    "1.",
-                    "1e0",
-                    "1000000u",
-                    "1000000000n",
-                    "0.001k",
-                ],
+                vec!["1", "1000m", "1.0", "+1", "1.", "1e0", "1000000u", "1000000000n", "0.001k"],
             ),
             (ONE / 2, vec!["0.5", ".5", "500m", "5e-1", "5E-1", "0.50"]),
-            (
-                1000 * ONE,
-                vec!["1k", "1e3", "1E3", "1e+3", "1000", "0001000"],
-            ),
+            (1000 * ONE, vec!["1k", "1e3", "1E3", "1e+3", "1000", "0001000"]),
             (1024 * ONE, vec!["1Ki", "1024", "1.024k", "0.0009765625Mi"]),
-            (
-                (1 << 30) * ONE,
-                vec!["1Gi", "1073741824", "1024Mi", "1048576Ki"],
-            ),
+            ((1 << 30) * ONE, vec!["1Gi", "1073741824", "1024Mi", "1048576Ki"]),
             ((3 << 29) * ONE, vec!["1.5Gi", "1536Mi"]),
             ((1 << 60) * ONE, vec!["1Ei", "1024Pi", "1048576Ti"]),
             (

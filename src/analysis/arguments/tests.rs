@@ -4,10 +4,7 @@ use serde_json::json;
 use super::*;
 
 fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[test]
@@ -17,18 +14,9 @@ fn placeholders_stand_for_arguments_and_all_else_stays() {
         ("", ""),
         ("{{args.a}}", "1"),
         ("{{ args.a }}|{{args.a }}|{{  args.a}}", "1|1|1"),
-        (
-            "app=\"{{args.my-app}}\"{{args._b}}!",
-            "app=\"x{{args.a}}\"!",
-        ),
-        (
-            "{{.Values.x}} {{ $labels }} {args.a} {{",
-            "{{.Values.x}} {{ $labels }} {args.a} {{",
-        ),
-        (
-            "sum(rate(x{v={{{args.a}}}}[5m]))",
-            "sum(rate(x{v={1}}[5m]))",
-        ),
+        ("app=\"{{args.my-app}}\"{{args._b}}!", "app=\"x{{args.a}}\"!"),
+        ("{{.Values.x}} {{ $labels }} {args.a} {{", "{{.Values.x}} {{ $labels }} {args.a} {{"),
+        ("sum(rate(x{v={{{args.a}}}}[5m]))", "sum(rate(x{v={1}}[5m]))"),
         ("\u{1F600}{{args.a}}\u{1F600}", "\u{1F600}1\u{1F600}"),
     ] {
         assert_eq!(substitute(text, &values).as_deref(), Ok(expected), "{text}");

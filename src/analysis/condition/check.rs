@@ -21,10 +21,7 @@ pub(super) struct Facts {
 
 /// Checks every part of the expression.
 pub(super) fn check(expression: &Expression) -> Result<Facts, ConditionError> {
-    let mut walk = Walk {
-        names: vec!["result".to_owned()],
-        facts: Facts { handles_nan: false },
-    };
+    let mut walk = Walk { names: vec!["result".to_owned()], facts: Facts { handles_nan: false } };
     walk.expression(expression, 0)?;
     if !is_boolean(expression) {
         return Err(refused(
@@ -52,10 +49,9 @@ impl Walk {
             Expr::Literal(LiteralValue::Bytes(_)) => Err(refused("bytes", "numbers")),
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.name(name),
-            Expr::List(list) if list.optional_indices.is_empty() => list
-                .elements
-                .iter()
-                .try_for_each(|element| self.expression(element, depth + 1)),
+            Expr::List(list) if list.optional_indices.is_empty() => {
+                list.elements.iter().try_for_each(|element| self.expression(element, depth + 1))
+            }
             Expr::Call(call) => self.call(call, depth),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension, depth),
             Expr::Select(select) => Err(refused(
@@ -83,10 +79,7 @@ impl Walk {
             return Err(refused(format!("the function `{name}`"), FUNCTIONS));
         };
         if count != expected {
-            return Err(refused(
-                format!("`{name}` with {count} arguments"),
-                format!("{expected}"),
-            ));
+            return Err(refused(format!("`{name}` with {count} arguments"), format!("{expected}")));
         }
         if matches!(name, "isNaN" | "default") {
             self.facts.handles_nan = true;
@@ -107,11 +100,7 @@ impl Walk {
         let known = self.names.len();
         self.names.push(comprehension.iter_var.clone());
         self.names.push(comprehension.accu_var.clone());
-        for part in [
-            &comprehension.loop_cond,
-            &comprehension.loop_step,
-            &comprehension.result,
-        ] {
+        for part in [&comprehension.loop_cond, &comprehension.loop_step, &comprehension.result] {
             self.expression(part, depth + 1)?;
         }
         self.names.truncate(known);

@@ -38,11 +38,7 @@ pub(super) fn evaluate(
             Value::List(Rc::new(values.iter().map(|v| Value::Number(*v)).collect()))
         }
     };
-    let mut scope = Scope {
-        names: vec![("result", result)],
-        steps: 0,
-        compared_nan: false,
-    };
+    let mut scope = Scope { names: vec![("result", result)], steps: 0, compared_nan: false };
     let value = scope.value(expression)?;
     Ok((boolean(&value, "the condition")?, scope.compared_nan))
 }
@@ -85,20 +81,12 @@ impl<'e> Scope<'e> {
     }
 
     fn call(&mut self, call: &'e CallExpr) -> Found {
-        let arguments: Vec<&'e Expression> = call
-            .target
-            .as_deref()
-            .into_iter()
-            .chain(&call.args)
-            .collect();
+        let arguments: Vec<&'e Expression> =
+            call.target.as_deref().into_iter().chain(&call.args).collect();
         match (call.func_name.as_str(), arguments.as_slice()) {
             (operators::CONDITIONAL, [condition, yes, no]) => {
                 let condition = self.value(condition)?;
-                self.value(if boolean(&condition, "before `?`")? {
-                    yes
-                } else {
-                    no
-                })
+                self.value(if boolean(&condition, "before `?`")? { yes } else { no })
             }
             (operators::LOGICAL_AND, [left, right]) => self.logical(left, right, false),
             (operators::LOGICAL_OR, [left, right]) => self.logical(left, right, true),
@@ -119,11 +107,7 @@ impl<'e> Scope<'e> {
 
     /// `&&` and `||`: the side that decides wins, even when the other cannot be evaluated.
     fn logical(&mut self, left: &'e Expression, right: &'e Expression, decides: bool) -> Found {
-        let sign = if decides {
-            "beside `||`"
-        } else {
-            "beside `&&`"
-        };
+        let sign = if decides { "beside `||`" } else { "beside `&&`" };
         let left = self.value(left).and_then(|value| boolean(&value, sign));
         match left {
             Ok(value) if value == decides => return Ok(Value::Bool(decides)),
@@ -150,11 +134,7 @@ impl<'e> Scope<'e> {
     /// `@result + [x]`, by which `map` and `filter` grow their list: in place, not by copies.
     fn append(&mut self, list: &'e Expression, more: &'e Expression) -> Found {
         let more = self.value(more)?;
-        let slot = self
-            .names
-            .iter_mut()
-            .rev()
-            .find(|(name, _)| *name == ACCUMULATOR);
+        let slot = self.names.iter_mut().rev().find(|(name, _)| *name == ACCUMULATOR);
         let taken = slot.map(|(_, value)| std::mem::replace(value, Value::Null));
         match (taken, more) {
             (Some(Value::List(mut grown)), Value::List(more)) => {
@@ -162,11 +142,8 @@ impl<'e> Scope<'e> {
                 Ok(Value::List(grown))
             }
             (Some(value), more) => {
-                if let Some(slot) = self
-                    .names
-                    .iter_mut()
-                    .rev()
-                    .find(|(name, _)| *name == ACCUMULATOR)
+                if let Some(slot) =
+                    self.names.iter_mut().rev().find(|(name, _)| *name == ACCUMULATOR)
                 {
                     slot.1 = value.clone();
                 }
@@ -225,9 +202,7 @@ impl<'e> Scope<'e> {
             operators::ADD => match (left, right) {
                 (Value::List(left), Value::List(right)) => {
                     self.work(left.len() + right.len())?;
-                    Ok(Value::List(Rc::new(
-                        left.iter().chain(right.iter()).cloned().collect(),
-                    )))
+                    Ok(Value::List(Rc::new(left.iter().chain(right.iter()).cloned().collect())))
                 }
                 _ => arithmetic(name, left, right, |a, b| a + b),
             },
@@ -319,10 +294,7 @@ fn literal_value(literal: &LiteralValue) -> Value {
     }
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a list has fewer than 2^53 elements"
-)]
+#[allow(clippy::cast_precision_loss, reason = "a list has fewer than 2^53 elements")]
 fn unary(name: &str, value: &Value) -> Found {
     match (name, value) {
         (operators::LOGICAL_NOT, Value::Bool(value)) => Ok(Value::Bool(!value)),
@@ -364,10 +336,7 @@ fn index(list: &Value, at: &Value) -> Found {
     place
         .and_then(|place| list.get(place))
         .cloned()
-        .ok_or_else(|| ConditionError::OutOfRange {
-            index: text::number(*at),
-            len: list.len(),
-        })
+        .ok_or_else(|| ConditionError::OutOfRange { index: text::number(*at), len: list.len() })
 }
 
 fn boolean(value: &Value, place: &str) -> Result<bool, ConditionError> {
@@ -381,11 +350,7 @@ fn boolean(value: &Value, place: &str) -> Result<bool, ConditionError> {
 }
 
 fn mismatch(name: &str, left: &Value, right: &Value) -> ConditionError {
-    let hint = if hint(left).is_empty() {
-        hint(right)
-    } else {
-        hint(left)
-    };
+    let hint = if hint(left).is_empty() { hint(right) } else { hint(left) };
     let hint = match (name, left) {
         (operators::INDEX, Value::Number(_)) => "; a scalar has no index, write `result`",
         _ => hint,

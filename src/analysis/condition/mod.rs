@@ -98,10 +98,7 @@ impl Condition {
         // The parser has unreachable!() and indexing of its own; a text of a user must not be able
         // to end a worker, whatever a later version of the crate does.
         let parsed = std::panic::catch_unwind(|| {
-            PrattParser::new()
-                .max_recursion_depth(32)
-                .max_expression_node_count(4_000)
-                .parse(text)
+            PrattParser::new().max_recursion_depth(32).max_expression_node_count(4_000).parse(text)
         });
         let syntax = |detail: &str, column: usize| ConditionError::Syntax {
             text: shorten(text),
@@ -119,10 +116,7 @@ impl Condition {
             Err(_) => return Err(syntax("it cannot be parsed", 1)),
         };
         let facts = check::check(&expression)?;
-        let condition = Self {
-            expression,
-            handles_nan: facts.handles_nan,
-        };
+        let condition = Self { expression, handles_nan: facts.handles_nan };
         condition.try_out()?;
         Ok(condition)
     }
@@ -135,10 +129,7 @@ impl Condition {
     /// many steps.
     pub fn evaluate(&self, result: Sample) -> Result<Outcome, ConditionError> {
         let (holds, compared_nan) = evaluate::evaluate(&self.expression, result)?;
-        Ok(Outcome {
-            holds,
-            by_accident: compared_nan && !self.handles_nan,
-        })
+        Ok(Outcome { holds, by_accident: compared_nan && !self.handles_nan })
     }
 
     /// A condition that fits neither a scalar nor a vector fits nothing: say so at once.

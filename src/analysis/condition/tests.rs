@@ -6,9 +6,7 @@ const NAN: f64 = f64::NAN;
 const INF: f64 = f64::INFINITY;
 
 fn holds(text: &str, sample: Sample) -> Result<bool, ConditionError> {
-    Condition::compile(text)?
-        .evaluate(sample)
-        .map(|outcome| outcome.holds)
+    Condition::compile(text)?.evaluate(sample).map(|outcome| outcome.holds)
 }
 
 fn vector(text: &str, values: &[f64]) -> bool {
@@ -59,11 +57,7 @@ fn macros_look_at_every_value() {
         ("result.filter(x, x > 0.15).size() == 1", &[0.1, 0.2], true),
         ("result.map(x, x * 2)[1] == 4", &[1.0, 2.0], true),
         ("result.map(x, x > 1, x * 2) == [4]", &[1.0, 2.0], true),
-        (
-            "result.all(x, result.exists(y, y > x || y == x))",
-            &[1.0, 2.0],
-            true,
-        ),
+        ("result.all(x, result.exists(y, y > x || y == x))", &[1.0, 2.0], true),
         ("(result + [5]).size() == 3", &[1.0, 2.0], true),
     ] {
         assert_eq!(vector(text, values), expected, "{text} on {values:?}");
@@ -102,10 +96,7 @@ fn the_side_that_decides_wins_over_one_that_cannot_be_told() {
     assert!(vector("default(result[5], 3) == 3", &[2.0]));
     assert_eq!(
         holds("result[5] > 1 && result[0] > 1", Sample::Vector(&[2.0])),
-        Err(ConditionError::OutOfRange {
-            index: "5".to_owned(),
-            len: 1
-        })
+        Err(ConditionError::OutOfRange { index: "5".to_owned(), len: 1 })
     );
 }
 
@@ -115,37 +106,22 @@ fn what_can_never_work_is_refused_with_a_sentence_when_it_is_read() {
         ("result[0] >= ", "is not a CEL expression"),
         ("", "is not a CEL expression"),
         ("result[0] => 1", "is not a CEL expression"),
-        (
-            "resutl[0] > 1",
-            "found the name `resutl`, allowed is `result`",
-        ),
-        (
-            "len(result) > 1",
-            "found the function `len`, allowed is size",
-        ),
+        ("resutl[0] > 1", "found the name `resutl`, allowed is `result`"),
+        ("len(result) > 1", "found the function `len`, allowed is size"),
         ("all(result, {# > 1})", "is not a CEL expression"),
-        (
-            "isNaN(result, 1)",
-            "found `isNaN` with 2 arguments, allowed is 1",
-        ),
+        ("isNaN(result, 1)", "found `isNaN` with 2 arguments, allowed is 1"),
         ("result[0]", "not true or false"),
         ("result", "not true or false"),
         ("result[0] + 1", "not true or false"),
         ("result.map(x, x > 1)", "not true or false"),
-        (
-            "result[0] >= \"0.95\"",
-            "found `>=` between a number and a text",
-        ),
+        ("result[0] >= \"0.95\"", "found `>=` between a number and a text"),
         ("result[0] && true", "allowed is true or false"),
         ("result.value > 1", "found the field `.value`"),
         ("x > 1 && result.all(x, x > 1)", "found the name `x`"),
         ("{'a': 1} == {}", "found a map"),
         ("b'a' == b'a'", "found bytes"),
         ("has(result.x)", "found the field"),
-        (
-            "99999999999999999999999 > result",
-            "is not a CEL expression",
-        ),
+        ("99999999999999999999999 > result", "is not a CEL expression"),
     ] {
         let error = Condition::compile(text).expect_err(text).to_string();
         assert!(error.contains(words), "{text}: {error}");
@@ -180,12 +156,7 @@ fn no_condition_takes_endless_work() {
     }
     let condition = Condition::compile("result.filter(x, x > 0).all(x, x < 2)").expect("linear");
     let largest = vec![1.0; 100_000];
-    assert!(
-        condition
-            .evaluate(Sample::Vector(&largest))
-            .expect("linear")
-            .holds
-    );
+    assert!(condition.evaluate(Sample::Vector(&largest)).expect("linear").holds);
 }
 
 #[test]

@@ -25,12 +25,7 @@ pub(super) fn flatten<'a>(
     templates: &'a [TemplateRef],
     library: &'a Library,
 ) -> Result<Vec<Part<'a>>, ResolveError> {
-    let mut walk = Walk {
-        library,
-        parts: Vec::new(),
-        seen: BTreeSet::new(),
-        chain: Vec::new(),
-    };
+    let mut walk = Walk { library, parts: Vec::new(), seen: BTreeSet::new(), chain: Vec::new() };
     walk.references(templates, "")?;
     Ok(walk.parts)
 }
@@ -71,11 +66,7 @@ impl<'a> Walk<'a> {
             };
             check_size("templates", self.parts.len() + 1, MAX_TEMPLATES)?;
             let at = self.parts.len();
-            self.parts.push(Part {
-                path: path.clone(),
-                spec,
-                end: at + 1,
-            });
+            self.parts.push(Part { path: path.clone(), spec, end: at + 1 });
             self.chain.push(reference);
             self.references(&spec.templates, &format!("{path}."))?;
             self.chain.pop();
@@ -89,10 +80,6 @@ impl<'a> Walk<'a> {
 }
 
 fn title(reference: &TemplateRef) -> String {
-    let scope = if reference.cluster_scope {
-        "cluster "
-    } else {
-        ""
-    };
+    let scope = if reference.cluster_scope { "cluster " } else { "" };
     format!("{scope}\"{}\"", reference.template_name)
 }

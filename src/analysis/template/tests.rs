@@ -8,10 +8,7 @@ fn spec(yaml: &str) -> AnalysisTemplateSpec {
 }
 
 fn shelf(templates: &[(&str, &str)]) -> BTreeMap<String, Arc<AnalysisTemplateSpec>> {
-    templates
-        .iter()
-        .map(|(name, yaml)| ((*name).to_owned(), Arc::new(spec(yaml))))
-        .collect()
+    templates.iter().map(|(name, yaml)| ((*name).to_owned(), Arc::new(spec(yaml)))).collect()
 }
 
 /// Resolves what `request` (a template's spec, whose arguments are those given) asks for.
@@ -27,20 +24,9 @@ fn run_in(
     let request = spec(request);
     let rollout = json!({"metadata": {"name": "web", "labels": {"team": "a"}}});
     resolve(
-        &Request {
-            templates: &request.templates,
-            metrics: &request.metrics,
-            args: &request.args,
-        },
-        &Library {
-            templates: &shelf(templates),
-            cluster_templates: &shelf(cluster),
-        },
-        &Subject {
-            rollout: &rollout,
-            stable: Some("aaa"),
-            latest: "bbb",
-        },
+        &Request { templates: &request.templates, metrics: &request.metrics, args: &request.args },
+        &Library { templates: &shelf(templates), cluster_templates: &shelf(cluster) },
+        &Subject { rollout: &rollout, stable: Some("aaa"), latest: "bbb" },
     )
 }
 
@@ -64,13 +50,7 @@ fn several_templates_make_one_run_with_all_metrics() {
     let run = run_in(
         "templates: [{templateName: a}, {templateName: b, clusterScope: true}]\n\
          metrics: [{name: inline, provider: {prometheus: {query: up}}}]",
-        &[
-            (
-                "a",
-                &(metric("a") + "\nttl: 2h\ntemplates: [{templateName: c}]"),
-            ),
-            ("c", &metric("c")),
-        ],
+        &[("a", &(metric("a") + "\nttl: 2h\ntemplates: [{templateName: c}]")), ("c", &metric("c"))],
         &[("b", &(metric("b") + "\nttl: 30m"))],
     )
     .expect("a run");
@@ -159,10 +139,7 @@ fn two_defaults_for_one_argument_are_refused_unless_the_rollout_decides() {
     let run_of = |request: &str, b: &str| run(request, &[("a", &a), ("b", b)]).expect("a run");
     assert_eq!(values(&run_of(&decided, &b)), [("x", "3")]);
     assert_eq!(values(&run_of(both, &without)), [("x", "1")]);
-    assert_eq!(
-        values(&run_of(&format!("{both}\nargs: [{{name: x}}]"), &without)),
-        [("x", "1")]
-    );
+    assert_eq!(values(&run_of(&format!("{both}\nargs: [{{name: x}}]"), &without)), [("x", "1")]);
 }
 
 #[test]
@@ -219,10 +196,7 @@ fn circles_missing_templates_and_doubled_metrics_name_the_way_there() {
         "templates[0].templates[0]: there is no AnalysisTemplate \"b\", referred to by \"a\""
     );
     assert_eq!(
-        refusal(
-            "templates: [{templateName: x, clusterScope: true}]",
-            &[("x", &metric("m"))]
-        ),
+        refusal("templates: [{templateName: x, clusterScope: true}]", &[("x", &metric("m"))]),
         "templates[0]: there is no ClusterAnalysisTemplate \"x\""
     );
     assert_eq!(
@@ -240,15 +214,9 @@ fn circles_missing_templates_and_doubled_metrics_name_the_way_there() {
 fn too_much_for_one_run_is_refused() {
     let many: Vec<String> = (0..60).map(|n| format!("t{n}")).collect();
     let metrics: Vec<String> = many.iter().map(|name| metric(name)).collect();
-    let templates: Vec<(&str, &str)> = many
-        .iter()
-        .zip(&metrics)
-        .map(|(name, yaml)| (name.as_str(), yaml.as_str()))
-        .collect();
-    let names: Vec<_> = many
-        .iter()
-        .map(|n| format!("{{templateName: {n}}}"))
-        .collect();
+    let templates: Vec<(&str, &str)> =
+        many.iter().zip(&metrics).map(|(name, yaml)| (name.as_str(), yaml.as_str())).collect();
+    let names: Vec<_> = many.iter().map(|n| format!("{{templateName: {n}}}")).collect();
     let error = refusal(&format!("templates: [{}]", names.join(", ")), &templates);
     assert!(error.contains("at most 50 in one run"), "{error}");
 }
@@ -265,20 +233,14 @@ fn a_dry_run_speaks_of_its_own_template_only() {
                     measurementRetention: [{metricName: '.*', limit: 5}]"),
             ),
             ("b", &metric("b.x")),
-            (
-                "c",
-                &(metric("c") + "\nmeasurementRetention: [{metricName: c, limit: 9}]"),
-            ),
+            ("c", &(metric("c") + "\nmeasurementRetention: [{metricName: c, limit: 9}]")),
         ],
     )
     .expect("a run");
     let dry: Vec<_> = run.dry_run.iter().map(|d| d.metric_name.as_str()).collect();
     assert_eq!(dry, ["a", "c"]);
-    let keep: Vec<_> = run
-        .measurement_retention
-        .iter()
-        .map(|r| (r.metric_name.as_str(), r.limit))
-        .collect();
+    let keep: Vec<_> =
+        run.measurement_retention.iter().map(|r| (r.metric_name.as_str(), r.limit)).collect();
     assert_eq!(keep, [("a", 5), ("c", 9)], "the innermost retention stays");
     assert_eq!(exact("b.x"), "b\\.x");
 }
@@ -292,14 +254,8 @@ fn the_stable_hash_of_a_first_release_is_missing_and_not_empty() {
 #[test]
 fn a_run_made_by_hand_is_checked_too() {
     for (yaml, words) in [
-        (
-            "metrics: []",
-            "spec.metrics: found 0 metrics, allowed is 1 to 50",
-        ),
-        (
-            "args: [{name: x}]\nmetrics: []",
-            "spec.args[0]: found argument \"x\" without a value",
-        ),
+        ("metrics: []", "spec.metrics: found 0 metrics, allowed is 1 to 50"),
+        ("args: [{name: x}]\nmetrics: []", "spec.args[0]: found argument \"x\" without a value"),
         (
             "args: [{name: x, valueFrom: {podTemplateHashValue: Latest}}]\nmetrics: []",
             "allowed is in a run exactly one of value, valueFrom.secretKeyRef",

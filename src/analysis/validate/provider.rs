@@ -41,34 +41,18 @@ pub(super) fn prometheus(
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if header.name.is_empty() || !header.name.chars().all(token) {
             let found = format!("`{}`", header.name);
-            return Err(invalid(
-                format!("{path}.name"),
-                found,
-                "the name of an HTTP header",
-            ));
+            return Err(invalid(format!("{path}.name"), found, "the name of an HTTP header"));
         }
         if header.value.is_some() == header.secret_key_ref.is_some() {
-            return Err(invalid(
-                path,
-                "none or several values",
-                "one of value, secretKeyRef",
-            ));
+            return Err(invalid(path, "none or several values", "one of value, secretKeyRef"));
         }
-        known(
-            &format!("{path}.value"),
-            header.value.as_deref().unwrap_or_default(),
-            args,
-        )?;
+        known(&format!("{path}.value"), header.value.as_deref().unwrap_or_default(), args)?;
     }
     if let Some(how) = &provider.authentication
         && how.bearer.is_some() == how.basic.is_some()
     {
         let path = format!("{path}.authentication");
-        return Err(invalid(
-            path,
-            "none or several ways",
-            "exactly one of bearer, basic",
-        ));
+        return Err(invalid(path, "none or several ways", "exactly one of bearer, basic"));
     }
     if provider.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
         return Err(invalid(format!("{path}.timeout"), "0s", "more than 0s"));

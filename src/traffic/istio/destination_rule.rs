@@ -18,8 +18,7 @@ use crate::api::REVISION_LABEL;
 /// When there is none.
 pub fn host(rule: &Value) -> Result<&str, SubsetError> {
     let host = rule.pointer("/spec/host").and_then(Value::as_str);
-    host.filter(|host| !host.is_empty())
-        .ok_or_else(|| SubsetError::NoHost { object: name(rule) })
+    host.filter(|host| !host.is_empty()).ok_or_else(|| SubsetError::NoHost { object: name(rule) })
 }
 
 /// The labels that the subset `subset` asks for.
@@ -39,9 +38,7 @@ pub fn subset_labels(rule: &Value, subset: &str) -> Result<BTreeMap<String, Stri
         field,
         found: found.to_string(),
     };
-    let map = labels
-        .as_object()
-        .ok_or_else(|| bad("labels".into(), labels))?;
+    let map = labels.as_object().ok_or_else(|| bad("labels".into(), labels))?;
     map.iter()
         .map(|(key, value)| match value.as_str() {
             Some(text) => Ok((key.clone(), text.into())),
@@ -109,20 +106,14 @@ fn index(rule: &Value, subset: &str) -> Result<usize, SubsetError> {
     let names: Vec<_> = list
         .into_iter()
         .flatten()
-        .map(|entry| {
-            entry
-                .get("name")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        })
+        .map(|entry| entry.get("name").and_then(Value::as_str).unwrap_or_default())
         .collect();
     let mut fitting = (0..names.len()).filter(|index| names[*index] == subset);
     match (fitting.next(), fitting.next()) {
         (Some(index), None) => Ok(index),
-        (Some(_), Some(_)) => Err(SubsetError::SameName {
-            object: name(rule),
-            subset: subset.into(),
-        }),
+        (Some(_), Some(_)) => {
+            Err(SubsetError::SameName { object: name(rule), subset: subset.into() })
+        }
         (None, _) => Err(SubsetError::NoSuchSubset {
             object: name(rule),
             subset: subset.into(),

@@ -30,10 +30,7 @@ pub fn service_of<'a>(host: &'a str, namespace: &'a str) -> Option<(&'a str, &'a
 /// Whether the host `left` in an object of namespace `left_namespace` is the host `right` in one of
 /// `right_namespace`.
 pub fn same_host(left: &str, left_namespace: &str, right: &str, right_namespace: &str) -> bool {
-    match (
-        service_of(left, left_namespace),
-        service_of(right, right_namespace),
-    ) {
+    match (service_of(left, left_namespace), service_of(right, right_namespace)) {
         (Some(left), Some(right)) => left == right,
         // Hosts outside the cluster mean the same everywhere.
         (None, None) => left == right,
@@ -73,9 +70,7 @@ impl<'a> Sides<'a> {
 
     /// The side that `route_destination` (an entry of a route's `route` list) is, if any.
     pub(super) fn of(&self, route_destination: &Value) -> Option<Side> {
-        [Side::Stable, Side::Canary]
-            .into_iter()
-            .find(|side| self.is(*side, route_destination))
+        [Side::Stable, Side::Canary].into_iter().find(|side| self.is(*side, route_destination))
     }
 
     fn is(&self, side: Side, route_destination: &Value) -> bool {

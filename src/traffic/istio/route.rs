@@ -50,13 +50,7 @@ impl Protocol {
             .and_then(|spec| spec.get(self.field()))
             .and_then(Value::as_array);
         let routes = list.into_iter().flatten().enumerate();
-        routes
-            .map(|(index, object)| Route {
-                protocol: self,
-                index,
-                object,
-            })
-            .collect()
+        routes.map(|(index, object)| Route { protocol: self, index, object }).collect()
     }
 }
 
@@ -79,11 +73,7 @@ impl<'a> Route<'a> {
     pub(super) fn other_action(&self) -> Option<&'static str> {
         ["redirect", "directResponse", "delegate"]
             .into_iter()
-            .find(|action| {
-                self.object
-                    .get(action)
-                    .is_some_and(|found| !found.is_null())
-            })
+            .find(|action| self.object.get(action).is_some_and(|found| !found.is_null()))
     }
 
     /// Whether one of the route's matches has this port (if any is asked for) and exactly these
@@ -148,11 +138,7 @@ fn match_port(entry: &Value) -> Option<i64> {
 
 fn match_sni_hosts(entry: &Value) -> Vec<&str> {
     let hosts = entry.get("sniHosts").and_then(Value::as_array);
-    hosts
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+    hosts.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// The first condition of an http match: `prefix /api`, else the fields that it looks at.
@@ -162,9 +148,7 @@ fn http_condition(entry: &Value) -> String {
     if let Some((kind, path)) = text {
         return format!("{kind} {path}");
     }
-    let fields = entry
-        .as_object()
-        .map(|entry| entry.keys().cloned().collect::<Vec<_>>());
+    let fields = entry.as_object().map(|entry| entry.keys().cloned().collect::<Vec<_>>());
     match fields {
         Some(fields) if !fields.is_empty() => format!("match on {}", fields.join(", ")),
         _ => "any request".into(),

@@ -25,18 +25,11 @@ fn seed(path: &str) -> Value {
 }
 
 fn hosts(stable: &str, canary: &str) -> Split {
-    Split::Hosts {
-        stable: stable.into(),
-        canary: canary.into(),
-    }
+    Split::Hosts { stable: stable.into(), canary: canary.into() }
 }
 
 fn subsets(host: &str) -> Split {
-    Split::Subsets {
-        host: host.into(),
-        stable: "stable".into(),
-        canary: "canary".into(),
-    }
+    Split::Subsets { host: host.into(), stable: "stable".into(), canary: "canary".into() }
 }
 
 /// A reference as it stands in a Rollout.
@@ -45,11 +38,7 @@ fn reference(text: &str) -> VirtualServiceRef {
 }
 
 fn target<'a>(reference: &'a VirtualServiceRef, split: &'a Split) -> RouteTarget<'a> {
-    RouteTarget {
-        reference,
-        split,
-        namespace: NAMESPACE,
-    }
+    RouteTarget { reference, split, namespace: NAMESPACE }
 }
 
 /// A `VirtualService` `shop/web` with this `spec`.

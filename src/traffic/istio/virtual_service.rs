@@ -78,11 +78,7 @@ pub fn validate_istio(object: &Value) -> Result<(), RouteError> {
             sum += i64::from(weight_of(&name, &route, destination)?);
         }
         if destinations.len() > 1 && !(1..=i64::from(u32::MAX)).contains(&sum) {
-            return Err(RouteError::BadSum {
-                object: name,
-                route: route.name(),
-                sum,
-            });
+            return Err(RouteError::BadSum { object: name, route: route.name(), sum });
         }
     }
     Ok(())
@@ -126,26 +122,21 @@ fn weight_of(object: &str, route: &Route, destination: &Value) -> Result<i32, Ro
         Some(found) => found,
     };
     let weight = found.as_i64().and_then(|weight| i32::try_from(weight).ok());
-    weight
-        .filter(|weight| *weight >= 0)
-        .ok_or_else(|| RouteError::BadWeight {
-            object: object.into(),
-            route: route.name(),
-            destination: found_name(destination),
-            found: found.to_string(),
-        })
+    weight.filter(|weight| *weight >= 0).ok_or_else(|| RouteError::BadWeight {
+        object: object.into(),
+        route: route.name(),
+        destination: found_name(destination),
+        found: found.to_string(),
+    })
 }
 
 // === impl Finder ===
 
 impl<'a> Finder<'a> {
     fn new(object: &'a Value, target: RouteTarget<'a>) -> Self {
-        let of_object = object
-            .pointer("/metadata/namespace")
-            .and_then(Value::as_str);
-        let namespace = of_object
-            .or(target.reference.namespace.as_deref())
-            .unwrap_or(target.namespace);
+        let of_object = object.pointer("/metadata/namespace").and_then(Value::as_str);
+        let namespace =
+            of_object.or(target.reference.namespace.as_deref()).unwrap_or(target.namespace);
         Self {
             object,
             name: object_name(object, namespace),
@@ -256,28 +247,19 @@ impl<'a> Finder<'a> {
                 found: [(Side::Stable, &with_stable), (Side::Canary, &with_canary)]
                     .map(|(side, routes)| self.whereabouts(side, routes))
                     .join("; "),
-                add: [Side::Stable, Side::Canary]
-                    .map(|s| self.sides.yaml(s))
-                    .join(", "),
+                add: [Side::Stable, Side::Canary].map(|s| self.sides.yaml(s)).join(", "),
             }),
             several => Err(self.ambiguous(several)),
         }
     }
 
     fn whereabouts(&self, side: Side, routes: &[Route]) -> String {
-        let place = if routes.is_empty() {
-            "no route".into()
-        } else {
-            names(routes)
-        };
+        let place = if routes.is_empty() { "no route".into() } else { names(routes) };
         format!("{} is in {place}", self.sides.name(side))
     }
 
     fn ambiguous(&self, routes: &[Route]) -> RouteError {
-        let mut fields: Vec<_> = routes
-            .iter()
-            .map(|r| r.protocol.reference_field())
-            .collect();
+        let mut fields: Vec<_> = routes.iter().map(|r| r.protocol.reference_field()).collect();
         fields.dedup();
         let http = |route: &Route| route.protocol == Protocol::Http;
         let nameless = |route: &Route| http(route) && route.given_name().is_none();
@@ -311,19 +293,12 @@ impl<'a> Finder<'a> {
         let destinations = route.destinations();
         let weight = |index: usize| weight_of(&self.name, route, &destinations[index]);
         let pointer = |index: usize| {
-            format!(
-                "/spec/{}/{}/route/{index}",
-                route.protocol.field(),
-                route.index
-            )
+            format!("/spec/{}/{}/route/{index}", route.protocol.field(), route.index)
         };
         Ok(Managed {
             weights: RouteWeights {
                 route: route.name(),
-                weights: Weights {
-                    stable: weight(stable)?,
-                    canary: weight(canary)?,
-                },
+                weights: Weights { stable: weight(stable)?, canary: weight(canary)? },
             },
             stable: pointer(stable),
             canary: pointer(canary),

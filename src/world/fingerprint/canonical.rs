@@ -80,15 +80,8 @@ const UNSET_WHEN_EMPTY: [&str; 18] = [
 const TEXT_WHEN_EMPTY: [&str; 2] = ["storageClassName", "volumeAttributesClassName"];
 
 /// Switches that the API server does not store when they are false.
-const UNSET_WHEN_FALSE: [&str; 7] = [
-    "hostIPC",
-    "hostNetwork",
-    "hostPID",
-    "readOnly",
-    "stdin",
-    "stdinOnce",
-    "tty",
-];
+const UNSET_WHEN_FALSE: [&str; 7] =
+    ["hostIPC", "hostNetwork", "hostPID", "readOnly", "stdin", "stdinOnce", "tty"];
 
 /// Numbers that the API server does not store when they are 0.
 const UNSET_WHEN_ZERO: [&str; 3] = ["hostPort", "initialDelaySeconds", "partition"];
@@ -134,9 +127,7 @@ fn whole_number(value: &mut Value) {
         Value::Array(list) => list.iter_mut().for_each(whole_number),
         Value::Number(number) => {
             let text = number.to_string();
-            let whole = text
-                .strip_suffix(".0")
-                .and_then(|text| text.parse::<i64>().ok());
+            let whole = text.strip_suffix(".0").and_then(|text| text.parse::<i64>().ok());
             if let Some(whole) = whole {
                 *value = whole.into();
             }
@@ -240,10 +231,7 @@ fn field_refs(object: &mut Object) {
 
 /// Kubernetes pulls `:latest` always and other tags once.
 fn remove_default_pull_policy(object: &mut Object, image: &str, policy: &str) {
-    let image = object
-        .get(image)
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let image = object.get(image).and_then(Value::as_str).unwrap_or_default();
     let (name, digest) = match image.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),
         None => (image, None),
@@ -254,11 +242,7 @@ fn remove_default_pull_policy(object: &mut Object, image: &str, policy: &str) {
         Some((_, tag)) => tag == "latest",
         None => digest.is_none() && !image.is_empty(),
     };
-    remove_default(
-        object,
-        policy,
-        if always { "Always" } else { "IfNotPresent" },
-    );
+    remove_default(object, policy, if always { "Always" } else { "IfNotPresent" });
 }
 
 /// Defaults of volume sources: source, field, default.

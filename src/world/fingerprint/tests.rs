@@ -13,18 +13,12 @@ fn template(text: &str) -> PodTemplate {
 
 /// A template whose one container has these further fields.
 fn container(fields: &str) -> PodTemplate {
-    template(&format!(
-        "spec: {{containers: [{{name: web, image: 'web:1'{}}}]}}",
-        more(fields)
-    ))
+    template(&format!("spec: {{containers: [{{name: web, image: 'web:1'{}}}]}}", more(fields)))
 }
 
 /// A template whose spec has these further fields.
 fn spec(fields: &str) -> PodTemplate {
-    template(&format!(
-        "spec: {{containers: [{{name: web, image: 'web:1'}}]{}}}",
-        more(fields)
-    ))
+    template(&format!("spec: {{containers: [{{name: web, image: 'web:1'}}]{}}}", more(fields)))
 }
 
 /// A template with one volume that has these further fields.

@@ -15,11 +15,7 @@ fn rule(subsets: &str) -> Value {
 }
 
 fn pods() -> BTreeMap<String, String> {
-    let labels = [
-        ("app", "web"),
-        ("version", "v2"),
-        ("sluice.dev/revision", "old"),
-    ];
+    let labels = [("app", "web"), ("version", "v2"), ("sluice.dev/revision", "old")];
     labels.map(|(key, value)| (key.into(), value.into())).into()
 }
 
@@ -55,10 +51,7 @@ fn other_subsets_and_the_fields_of_this_one_stay() {
 
 #[test]
 fn a_rule_without_a_host_is_refused() {
-    for rule in [
-        "{metadata: {name: web}, spec: {}}",
-        "{metadata: {name: web}, spec: {host: ''}}",
-    ] {
+    for rule in ["{metadata: {name: web}, spec: {}}", "{metadata: {name: web}, spec: {host: ''}}"] {
         assert_eq!(
             error(host(&yaml(rule))),
             "DestinationRule default/web: spec.host is missing; write the name of the Service there"
@@ -78,10 +71,7 @@ fn a_missing_subset_is_named_with_those_found() {
 #[test]
 fn a_subset_that_stands_twice_is_refused() {
     assert_eq!(
-        error(subset_labels(
-            &rule("[{name: canary}, {name: canary}]"),
-            "canary"
-        )),
+        error(subset_labels(&rule("[{name: canary}, {name: canary}]"), "canary")),
         "DestinationRule shop/web: several subsets are named `canary`; keep one of them, because Istio would use only one"
     );
 }
@@ -91,10 +81,7 @@ fn labels_that_are_not_text_are_refused() {
     let text = "DestinationRule shop/web: subset `canary` has 2 at labels.version; labels are a map of text to text, so put the value in quotes";
     let found = rule("[{name: canary, labels: {version: 2}}]");
     assert_eq!(error(subset_labels(&found, "canary")), text);
-    assert_eq!(
-        error(with_subset_revision(&found, "canary", "new", &pods())),
-        text
-    );
+    assert_eq!(error(with_subset_revision(&found, "canary", "new", &pods())), text);
     let found = rule("[{name: canary, labels: [v2]}]");
     assert!(error(subset_labels(&found, "canary")).contains("has [\"v2\"] at labels;"));
 }
@@ -103,12 +90,7 @@ fn labels_that_are_not_text_are_refused() {
 fn a_label_that_the_pods_do_not_have_is_refused() {
     let found = rule("[{name: canary, labels: {track: canary}}]");
     assert_eq!(
-        error(with_subset_revision(
-            &found,
-            "canary",
-            "7xk2mfb9qd",
-            &pods()
-        )),
+        error(with_subset_revision(&found, "canary", "7xk2mfb9qd", &pods())),
         "DestinationRule shop/web: subset `canary` asks for label `track: canary`, but the pods of revision 7xk2mfb9qd have no label `track`, so it could never select them; remove that label from the subset, or add it to spec.template of the Rollout"
     );
 }

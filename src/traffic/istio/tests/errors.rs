@@ -36,10 +36,7 @@ fn managed(object: &Value, named: &str, split: &Split) -> Vec<(String, i32)> {
     let edited = with_canary_weight(object, target, 30).expect("an edit");
     validate_istio(&edited).expect("what Istio takes");
     let found = weights(&edited, target).expect("weights");
-    found
-        .into_iter()
-        .map(|route| (route.route, route.weights.canary))
-        .collect()
+    found.into_iter().map(|route| (route.route, route.weights.canary)).collect()
 }
 
 #[test]
@@ -73,10 +70,7 @@ fn named_routes_of_all_kinds_are_managed_and_no_other() {
 #[test]
 fn without_a_name_the_one_split_of_any_kind_is_managed() {
     for (spec, name) in [
-        (
-            format!("http: [{{route: [{WEB}, {CANARY}]}}]"),
-            "http route 0 (any request)",
-        ),
+        (format!("http: [{{route: [{WEB}, {CANARY}]}}]"), "http route 0 (any request)"),
         (
             format!("tls: [{{match: [{{port: 443}}], route: [{WEB}, {CANARY}]}}]"),
             "tls route port 443",
@@ -85,10 +79,7 @@ fn without_a_name_the_one_split_of_any_kind_is_managed() {
             format!("tls: [{{match: [{{sniHosts: [a.b]}}], route: [{WEB}, {CANARY}]}}]"),
             "tls route for a.b",
         ),
-        (
-            format!("tcp: [{{route: [{WEB}, {CANARY}]}}]"),
-            "tcp route 0",
-        ),
+        (format!("tcp: [{{route: [{WEB}, {CANARY}]}}]"), "tcp route 0"),
         (
             format!(
                 "{{http: [{{route: [{CANARY}]}}, {{match: [{{headers: {{x: {{exact: a}}}}}}], route: [{WEB}, {CANARY}]}}], tcp: [{{route: [{WEB}]}}]}}"
@@ -110,13 +101,7 @@ fn a_missing_weight_is_0_and_is_written_only_when_it_changes() {
     let split = split();
     let target = target(&reference, &split);
     let found = weights(&object, target).expect("weights");
-    assert_eq!(
-        found[0].weights,
-        Weights {
-            stable: 0,
-            canary: 0
-        }
-    );
+    assert_eq!(found[0].weights, Weights { stable: 0, canary: 0 });
     let edited = with_canary_weight(&object, target, 0).expect("an edit");
     let wanted = "[{destination: {host: web}, weight: 100}, {destination: {host: web-canary}}]";
     assert_eq!(edited["spec"]["http"][0]["route"], yaml(wanted));
@@ -125,19 +110,13 @@ fn a_missing_weight_is_0_and_is_written_only_when_it_changes() {
 
 #[test]
 fn a_third_destination_without_weight_is_left_alone() {
-    for third in [
-        "{destination: {host: beta}}",
-        "{destination: {host: beta}, weight: 0}",
-    ] {
+    for third in ["{destination: {host: beta}}", "{destination: {host: beta}, weight: 0}"] {
         let object = virtual_service(&format!("http: [{{route: [{third}, {WEB}, {CANARY}]}}]"));
         managed(&object, "", &split());
         let reference = reference("name: web");
         let split = split();
         let edited = with_canary_weight(&object, target(&reference, &split), 30);
-        assert_eq!(
-            edited.expect("an edit")["spec"]["http"][0]["route"][0],
-            yaml(third)
-        );
+        assert_eq!(edited.expect("an edit")["spec"]["http"][0]["route"][0], yaml(third));
     }
 }
 
@@ -174,10 +153,7 @@ fn subsets_are_told_apart_by_host_and_subset() {
 #[test]
 fn no_split_says_where_each_side_is() {
     assert_eq!(
-        error(
-            &format!("http: [{{name: a, route: [{WEB}]}}, {{route: [{WEB}]}}]"),
-            ""
-        ),
+        error(&format!("http: [{{name: a, route: [{WEB}]}}, {{route: [{WEB}]}}]"), ""),
         "VirtualService shop/web: no route has both destinations (web is in http route \"a\", http route 1 (any request); web-canary is in no route); write both into the route to be split: `route: [{destination: {host: web}, weight: 100}, {destination: {host: web-canary}, weight: 0}]`"
     );
     assert!(error("hosts: [web]", "").contains("web is in no route"));
@@ -187,10 +163,7 @@ fn no_split_says_where_each_side_is() {
 fn several_splits_are_ambiguous() {
     let both = format!("route: [{WEB}, {CANARY}]");
     assert_eq!(
-        error(
-            &format!("http: [{{name: a, {both}}}, {{name: b, {both}}}]"),
-            ""
-        ),
+        error(&format!("http: [{{name: a, {both}}}, {{name: b, {both}}}]"), ""),
         "VirtualService shop/web: ambiguous, http route \"a\", http route \"b\" all split between stable and canary; name those to manage in spec.strategy.canary.traffic.istio.virtualServices[].routes"
     );
     assert_eq!(
@@ -230,12 +203,7 @@ fn a_named_tls_or_tcp_route_must_be_there_once() {
         "VirtualService shop/web: the tls route port 443 may be any of 2 routes (tls route port 443 for a.b, tls route port 443 for c.d); say which by another port or by sniHosts in spec.strategy.canary.traffic.istio.virtualServices[].tlsRoutes"
     );
     assert_eq!(
-        managed(
-            &virtual_service(&spec),
-            "tlsRoutes: [{sniHosts: [c.d]}]",
-            &split()
-        )
-        .len(),
+        managed(&virtual_service(&spec), "tlsRoutes: [{sniHosts: [c.d]}]", &split()).len(),
         1
     );
     assert!(
@@ -248,10 +216,7 @@ fn a_named_tls_or_tcp_route_must_be_there_once() {
 fn a_route_without_destinations_cannot_be_managed() {
     for action in ["redirect", "directResponse", "delegate"] {
         assert_eq!(
-            error(
-                &format!("http: [{{name: a, {action}: {{x: 1}}}}]"),
-                "routes: [a]"
-            ),
+            error(&format!("http: [{{name: a, {action}: {{x: 1}}}}]"), "routes: [a]"),
             format!(
                 "VirtualService shop/web: http route \"a\" has `{action}` and so no destinations to put weights on; name a route whose `route` lists stable and canary"
             )
@@ -262,10 +227,7 @@ fn a_route_without_destinations_cannot_be_managed() {
 #[test]
 fn a_named_route_must_have_both_destinations() {
     assert_eq!(
-        error(
-            &format!("http: [{{name: a, route: [{WEB}]}}]"),
-            "routes: [a]"
-        ),
+        error(&format!("http: [{{name: a, route: [{WEB}]}}]"), "routes: [a]"),
         "VirtualService shop/web: http route \"a\" has no destination web-canary; add to its `route` list: {destination: {host: web-canary}, weight: 0}"
     );
     assert_eq!(

@@ -35,12 +35,7 @@ fn hosts_are_compared_by_what_they_mean() {
         ("web", "mesh", "web", false),
         ("web.shop", "mesh", "web", true),
         ("web.shop.svc.cluster.local", "mesh", "web", true),
-        (
-            "web.shop.svc.corp",
-            "mesh",
-            "web.shop.svc.cluster.local",
-            true,
-        ),
+        ("web.shop.svc.corp", "mesh", "web.shop.svc.cluster.local", true),
         ("web.mesh.svc.cluster.local", "shop", "web", false),
         ("web-canary", "shop", "web", false),
         ("api.example.com", "mesh", "api.example.com", true),

@@ -55,11 +55,7 @@ fn virtual_service() -> impl Strategy<Value = (Value, usize)> {
     let others = prop::collection::vec((destination("other"), junk_fields()), 0..4);
     (both, others, junk_fields(), junk_fields(), 0..5_usize).prop_map(
         |((stable, canary, swapped), others, of_route, of_spec, at)| {
-            let list = if swapped {
-                [canary, stable]
-            } else {
-                [stable, canary]
-            };
+            let list = if swapped { [canary, stable] } else { [stable, canary] };
             let mut http: Vec<_> = others
                 .into_iter()
                 .map(|(destination, fields)| with_fields(json!({"route": [destination]}), fields))

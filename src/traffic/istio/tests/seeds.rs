@@ -52,11 +52,7 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     fn target(&self) -> RouteTarget<'_> {
-        RouteTarget {
-            reference: &self.reference,
-            split: &self.split,
-            namespace: self.namespace,
-        }
+        RouteTarget { reference: &self.reference, split: &self.split, namespace: self.namespace }
     }
 
     /// The object without the weights of the managed route, and only of that.
@@ -87,12 +83,7 @@ fn every_weight_changes_nothing_but_weights() {
         let bare = case.without_weights(&case.object);
         for canary in 0..=100 {
             let edited = with_canary_weight(&case.object, case.target(), canary).expect("an edit");
-            assert_eq!(
-                case.without_weights(&edited),
-                bare,
-                "{} at {canary}",
-                case.name
-            );
+            assert_eq!(case.without_weights(&edited), bare, "{} at {canary}", case.name);
             validate_istio(&edited).expect("what Istio takes");
             let found = weights(&edited, case.target()).expect("weights");
             assert_eq!(found[0].weights, Weights::canary(canary));
@@ -131,10 +122,7 @@ fn a_subset_follows_its_revision_and_nothing_else_changes() {
             .expect("an edit");
         let labels = destination_rule::subset_labels(&edited, subset).expect("labels");
         let wanted = [(REVISION_LABEL, "7xk2mfb9qd"), ("version", "v2.1.0")];
-        assert_eq!(
-            labels,
-            wanted.map(|(key, value)| (key.into(), value.into())).into()
-        );
+        assert_eq!(labels, wanted.map(|(key, value)| (key.into(), value.into())).into());
         let mut restored = edited.clone();
         restored["spec"]["subsets"][index]["labels"] =
             rule["spec"]["subsets"][index]["labels"].clone();

@@ -21,11 +21,7 @@ fn an_upgrade_never_starts_a_release() {
         let revision = revision_hash(&fingerprint, 0);
         assert_eq!(entry["revision"], revision, "{}", entry["name"]);
         let collided = revision_hash(&fingerprint, 1);
-        assert_eq!(
-            entry["revisionAfterCollision"], collided,
-            "{}",
-            entry["name"]
-        );
+        assert_eq!(entry["revisionAfterCollision"], collided, "{}", entry["name"]);
     }
 }
 
@@ -42,10 +38,7 @@ fn a_revision_hash_is_safe_in_names_and_labels() {
     for collisions in [0, 1, 2, i64::MAX, -1] {
         let hash = revision_hash("v1:abc", collisions);
         assert_eq!(hash.len(), 10);
-        assert!(
-            hash.chars()
-                .all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c))
-        );
+        assert!(hash.chars().all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c)));
     }
     assert_ne!(revision_hash("v1:abc", 0), revision_hash("v1:abc", 1));
     assert_ne!(revision_hash("v1:abc", 0), revision_hash("v1:abd", 0));
@@ -68,11 +61,7 @@ fn shuffled(value: &Value, seed: u64) -> String {
             entries.sort_by_key(|(key, _)| key.bytes().fold(seed, mix));
             let mut fields = vec!["\"unsetField\":null".to_owned()];
             for (key, value) in entries {
-                fields.push(format!(
-                    "{}:{}",
-                    Value::from(key.as_str()),
-                    shuffled(value, seed)
-                ));
+                fields.push(format!("{}:{}", Value::from(key.as_str()), shuffled(value, seed)));
             }
             format!("{{{}}}", fields.join(","))
         }

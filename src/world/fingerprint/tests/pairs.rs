@@ -26,37 +26,19 @@ fn defaults_of_the_pod_do_not_count() {
                 "",
                 "restartPolicy: Always, terminationGracePeriodSeconds: 30, dnsPolicy: ClusterFirst",
             ),
-            (
-                "",
-                "schedulerName: default-scheduler, securityContext: {}, enableServiceLinks: true",
-            ),
-            (
-                "",
-                "preemptionPolicy: PreemptLowerPriority, terminationGracePeriodSeconds: 30.0",
-            ),
+            ("", "schedulerName: default-scheduler, securityContext: {}, enableServiceLinks: true"),
+            ("", "preemptionPolicy: PreemptLowerPriority, terminationGracePeriodSeconds: 30.0"),
             ("", "hostNetwork: false, hostPID: false, hostIPC: false"),
             (
                 "",
                 "volumes: [], tolerations: [], nodeSelector: {}, affinity: {podAffinity: {}}, hostname: ''",
             ),
             ("", "affinity: null, volumes: null, initContainers: null"),
-            (
-                "",
-                "securityContext: {seLinuxOptions: null, supplementalGroups: []}",
-            ),
-            (
-                "serviceAccountName: web",
-                "serviceAccountName: web, serviceAccount: web",
-            ),
-            (
-                "serviceAccountName: web",
-                "serviceAccount: web, serviceAccountName: ''",
-            ),
+            ("", "securityContext: {seLinuxOptions: null, supplementalGroups: []}"),
+            ("serviceAccountName: web", "serviceAccountName: web, serviceAccount: web"),
+            ("serviceAccountName: web", "serviceAccount: web, serviceAccountName: ''"),
             ("overhead: {cpu: 250m}", "overhead: {cpu: '0.25'}"),
-            (
-                "resources: {limits: {cpu: 1}}",
-                "resources: {limits: {cpu: 1000m}, requests: {}}",
-            ),
+            ("resources: {limits: {cpu: 1}}", "resources: {limits: {cpu: 1000m}, requests: {}}"),
             (
                 "initContainers: [{name: a, image: 'a:1', resources: {limits: {cpu: 1}}}]",
                 "initContainers: [{name: a, image: 'a:1', imagePullPolicy: IfNotPresent, terminationMessagePolicy: File, resources: {limits: {cpu: 1000m}}}]",
@@ -82,10 +64,7 @@ fn choices_of_the_pod_count() {
             ("", "fieldOfTomorrow: {}"),
             ("", "fieldOfTomorrow: 0"),
             ("serviceAccountName: a", "serviceAccountName: b"),
-            (
-                "tolerations: [{key: a}, {key: b}]",
-                "tolerations: [{key: b}, {key: a}]",
-            ),
+            ("tolerations: [{key: a}, {key: b}]", "tolerations: [{key: b}, {key: a}]"),
             (
                 "topologySpreadConstraints: [{maxSkew: 1, labelSelector: {}}]",
                 "topologySpreadConstraints: [{maxSkew: 1}]",
@@ -107,19 +86,10 @@ fn defaults_of_a_container_do_not_count() {
     same(
         container,
         &[
-            (
-                "",
-                "terminationMessagePath: /dev/termination-log, terminationMessagePolicy: File",
-            ),
+            ("", "terminationMessagePath: /dev/termination-log, terminationMessagePolicy: File"),
             ("", "imagePullPolicy: IfNotPresent"),
-            (
-                "",
-                "resources: {}, securityContext: {capabilities: {drop: []}, procMount: Default}",
-            ),
-            (
-                "",
-                "command: [], args: null, env: [], workingDir: '', lifecycle: {}",
-            ),
+            ("", "resources: {}, securityContext: {capabilities: {drop: []}, procMount: Default}"),
+            ("", "command: [], args: null, env: [], workingDir: '', lifecycle: {}"),
             ("", "stdin: false, stdinOnce: false, tty: false"),
             (
                 "ports: [{containerPort: 80}]",
@@ -158,22 +128,10 @@ fn defaults_of_a_container_do_not_count() {
                 "lifecycle: {preStop: {httpGet: {port: 1}}}",
                 "lifecycle: {preStop: {httpGet: {port: 1, path: /, scheme: HTTP}}}",
             ),
-            (
-                "resources: {limits: {cpu: 1}}",
-                "resources: {limits: {cpu: '1000m'}}",
-            ),
-            (
-                "resources: {limits: {cpu: 0.5}}",
-                "resources: {limits: {cpu: 500m}, claims: []}",
-            ),
-            (
-                "resources: {requests: {memory: 1Gi}}",
-                "resources: {requests: {memory: 1073741824}}",
-            ),
-            (
-                "resources: {requests: {memory: 1e3}}",
-                "resources: {requests: {memory: 1k}}",
-            ),
+            ("resources: {limits: {cpu: 1}}", "resources: {limits: {cpu: '1000m'}}"),
+            ("resources: {limits: {cpu: 0.5}}", "resources: {limits: {cpu: 500m}, claims: []}"),
+            ("resources: {requests: {memory: 1Gi}}", "resources: {requests: {memory: 1073741824}}"),
+            ("resources: {requests: {memory: 1e3}}", "resources: {requests: {memory: 1k}}"),
         ],
     );
 }
@@ -188,55 +146,25 @@ fn choices_of_a_container_count() {
             ("args: ['']", "args: []"),
             ("args: ['']", "args: ['', '']"),
             ("env: [{name: A}]", "env: []"),
-            (
-                "env: [{name: A, value: '1'}]",
-                "env: [{name: A, value: '2'}]",
-            ),
+            ("env: [{name: A, value: '1'}]", "env: [{name: A, value: '2'}]"),
             ("env: [{name: A}, {name: B}]", "env: [{name: B}, {name: A}]"),
-            (
-                "env: [{name: A, value: 1Gi}]",
-                "env: [{name: A, value: 1024Mi}]",
-            ),
+            ("env: [{name: A, value: 1Gi}]", "env: [{name: A, value: 1024Mi}]"),
             ("", "imagePullPolicy: Always"),
             ("", "tty: true"),
             ("", "resources: {limits: {cpu: 1}}"),
-            (
-                "resources: {limits: {cpu: 1}}",
-                "resources: {limits: {cpu: 2}}",
-            ),
-            (
-                "resources: {limits: {cpu: 1}}",
-                "resources: {requests: {cpu: 1}}",
-            ),
-            (
-                "resources: {limits: {memory: 1G}}",
-                "resources: {limits: {memory: 1Gi}}",
-            ),
-            (
-                "resources: {limits: {memory: big}}",
-                "resources: {limits: {memory: huge}}",
-            ),
+            ("resources: {limits: {cpu: 1}}", "resources: {limits: {cpu: 2}}"),
+            ("resources: {limits: {cpu: 1}}", "resources: {requests: {cpu: 1}}"),
+            ("resources: {limits: {memory: 1G}}", "resources: {limits: {memory: 1Gi}}"),
+            ("resources: {limits: {memory: big}}", "resources: {limits: {memory: huge}}"),
             ("resources: {limits: {cpu: 0}}", "resources: {limits: {}}"),
-            (
-                "livenessProbe: {tcpSocket: {port: 80}}",
-                "livenessProbe: {tcpSocket: {port: '80'}}",
-            ),
-            (
-                "livenessProbe: {tcpSocket: {port: 80}}",
-                "readinessProbe: {tcpSocket: {port: 80}}",
-            ),
+            ("livenessProbe: {tcpSocket: {port: 80}}", "livenessProbe: {tcpSocket: {port: '80'}}"),
+            ("livenessProbe: {tcpSocket: {port: 80}}", "readinessProbe: {tcpSocket: {port: 80}}"),
             (
                 "livenessProbe: {tcpSocket: {port: 80}}",
                 "livenessProbe: {tcpSocket: {port: 80}, terminationGracePeriodSeconds: 0}",
             ),
-            (
-                "ports: [{containerPort: 53}]",
-                "ports: [{containerPort: 53, protocol: UDP}]",
-            ),
-            (
-                "securityContext: {readOnlyRootFilesystem: false}",
-                "securityContext: {}",
-            ),
+            ("ports: [{containerPort: 53}]", "ports: [{containerPort: 53, protocol: UDP}]"),
+            ("securityContext: {readOnlyRootFilesystem: false}", "securityContext: {}"),
             (
                 "env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}]",
                 "env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.memory}}}]",
@@ -248,32 +176,16 @@ fn choices_of_a_container_count() {
 #[test]
 fn the_default_pull_policy_depends_on_the_image() {
     let fingerprints = |image: &str| {
-        [
-            "",
-            ", imagePullPolicy: Always",
-            ", imagePullPolicy: IfNotPresent",
-        ]
-        .map(|policy| {
+        ["", ", imagePullPolicy: Always", ", imagePullPolicy: IfNotPresent"].map(|policy| {
             let text = format!("spec: {{containers: [{{name: a, image: '{image}'{policy}}}]}}");
             fingerprint(&template(&text))
         })
     };
-    for image in [
-        "web",
-        "web:latest",
-        "registry:5000/web",
-        "a/web:latest@sha256:0a",
-    ] {
+    for image in ["web", "web:latest", "registry:5000/web", "a/web:latest@sha256:0a"] {
         let [unset, always, once] = fingerprints(image);
         assert!(unset == always && unset != once, "{image}");
     }
-    for image in [
-        "web:1",
-        "registry:5000/web:1",
-        "web@sha256:0a",
-        "web:1@sha256:0a",
-        "",
-    ] {
+    for image in ["web:1", "registry:5000/web:1", "web@sha256:0a", "web:1@sha256:0a", ""] {
         let [unset, always, once] = fingerprints(image);
         assert!(unset != always && unset == once, "{image}");
     }
@@ -299,31 +211,16 @@ fn defaults_of_volumes_do_not_count() {
             ("", "emptyDir: {}"),
             ("", "emptyDir: null"),
             ("", "emptyDir: {medium: '', sizeLimit: null}"),
-            (
-                "emptyDir: {sizeLimit: 1Gi}",
-                "emptyDir: {sizeLimit: 1024Mi}",
-            ),
-            (
-                "configMap: {name: a}",
-                "configMap: {name: a, defaultMode: 420, items: []}",
-            ),
-            (
-                "secret: {secretName: a}",
-                "secret: {secretName: a, defaultMode: 420}",
-            ),
+            ("emptyDir: {sizeLimit: 1Gi}", "emptyDir: {sizeLimit: 1024Mi}"),
+            ("configMap: {name: a}", "configMap: {name: a, defaultMode: 420, items: []}"),
+            ("secret: {secretName: a}", "secret: {secretName: a, defaultMode: 420}"),
             ("hostPath: {path: /a}", "hostPath: {path: /a, type: ''}"),
             (
                 "persistentVolumeClaim: {claimName: a}",
                 "persistentVolumeClaim: {claimName: a, readOnly: false}",
             ),
-            (
-                "image: {reference: a}",
-                "image: {reference: a, pullPolicy: Always}",
-            ),
-            (
-                "iscsi: {lun: 0}",
-                "iscsi: {lun: 0, iscsiInterface: default}",
-            ),
+            ("image: {reference: a}", "image: {reference: a, pullPolicy: Always}"),
+            ("iscsi: {lun: 0}", "iscsi: {lun: 0, iscsiInterface: default}"),
             (
                 "projected: {sources: [{serviceAccountToken: {path: a}}, {downwardAPI: {items: [{path: b, fieldRef: {fieldPath: c}}]}}]}",
                 "projected: {defaultMode: 420, sources: [{serviceAccountToken: {path: a, expirationSeconds: 3600}}, {downwardAPI: {items: [{path: b, fieldRef: {fieldPath: c, apiVersion: v1}}]}}]}",
@@ -347,10 +244,7 @@ fn choices_of_volumes_count() {
         &[
             ("", "configMap: {name: a}"),
             ("emptyDir: {}", "emptyDir: {medium: Memory}"),
-            (
-                "configMap: {name: a}",
-                "configMap: {name: a, defaultMode: 256}",
-            ),
+            ("configMap: {name: a}", "configMap: {name: a, defaultMode: 256}"),
             ("configMap: {name: a}", "secret: {secretName: a}"),
             ("sourceOfTomorrow: {}", ""),
             ("secret: {optional: false}", "secret: {}"),
@@ -367,18 +261,9 @@ fn of_the_metadata_only_what_pods_get_counts() {
     same(
         metadata,
         &[
-            (
-                "{}",
-                "{creationTimestamp: null, labels: {}, annotations: null}",
-            ),
-            (
-                "{}",
-                "{creationTimestamp: '2026-01-01T00:00:00Z', name: a, uid: b}",
-            ),
-            (
-                "{labels: {app: a}}",
-                "{labels: {app: a, sluice.dev/revision: x}}",
-            ),
+            ("{}", "{creationTimestamp: null, labels: {}, annotations: null}"),
+            ("{}", "{creationTimestamp: '2026-01-01T00:00:00Z', name: a, uid: b}"),
+            ("{labels: {app: a}}", "{labels: {app: a, sluice.dev/revision: x}}"),
             ("{labels: {app: a}}", "{labels: {app: a, gone: null}}"),
         ],
     );
@@ -388,10 +273,7 @@ fn of_the_metadata_only_what_pods_get_counts() {
             ("{}", "{labels: {app: ''}}"),
             ("{labels: {app: a}}", "{labels: {app: b}}"),
             ("{labels: {app: a}}", "{annotations: {app: a}}"),
-            (
-                "{}",
-                "{annotations: {kubectl.kubernetes.io/restartedAt: '1'}}",
-            ),
+            ("{}", "{annotations: {kubectl.kubernetes.io/restartedAt: '1'}}"),
             ("{}", "{annotations: {sluice.dev/revision: a}}"),
             ("{}", "{labels: {service.istio.io/canonical-revision: v1}}"),
             ("{}", "{finalizers: [a/b]}"),

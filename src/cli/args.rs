@@ -1,0 +1,241 @@
+//! The command line: parsing and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::api::Duration;
+
+use super::exit;
+
+/// The plugin's command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-sluice",
+    bin_name = "kubectl sluice",
+    disable_version_flag = true,
+    about = "Shows and steers releases under Sluice",
+    after_help = exit::HELP
+)]
+pub struct Cli {
+    /// Where the cluster is.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Where the cluster is, as in kubectl.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// Namespace to look in; default: the context's
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig to use; default: the current one
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// Kubeconfig file to use; default: as kubectl (KUBECONFIG, then the home folder)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Lists Rollouts, or shows one with its revisions, pods and analysis
+    Get(Get),
+    /// Says how a Rollout stands, by text and exit code; --watch waits for the end of the release
+    #[command(after_help = exit::HELP)]
+    Status(Status),
+    /// Ends the pause or analysis step that the release waits in
+    Promote(Promote),
+    /// Goes back to the stable revision
+    Abort(Abort),
+    /// Starts an aborted release again at its first step
+    Retry(Plain),
+    /// Holds the release before its next step
+    Pause(Plain),
+    /// Ends a pause that `pause` or spec.paused began
+    Resume(Plain),
+    /// Prints the version of this plugin
+    Version,
+}
+
+/// `get`.
+#[derive(Args, Debug)]
+pub struct Get {
+    /// What to show
+    #[arg(value_enum, hide_possible_values = true)]
+    pub kind: Kind,
+    /// One Rollout, shown as a tree
+    #[arg(value_parser = rollout_name)]
+    pub name: Option<String>,
+    /// Looks in all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Label selector, such as team=shop
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Format of the output
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Output>,
+    /// With NAME: goes on showing changes, in place on a terminal, else a line per change
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// The kinds that `get` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Rollouts.
+    #[value(aliases = ["rollout", "ro", "rollouts.sluice.dev", "rollout.sluice.dev"])]
+    Rollouts,
+}
+
+/// The formats of `get`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// The table with more columns
+    Wide,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// Names only
+    Name,
+}
+
+/// `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// The Rollout
+    #[arg(value_parser = rollout_name)]
+    pub name: String,
+    /// Waits for the end of the release, or for a pause that needs a person
+    #[arg(short, long)]
+    pub watch: bool,
+    /// With --watch: the longest time to wait, such as 90s, 10m or 1h; default: no limit
+    #[arg(long, requires = "watch", value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
+
+/// `promote`.
+#[derive(Args, Debug)]
+pub struct Promote {
+    /// The Rollout and how long to wait.
+    #[command(flatten)]
+    pub plain: Plain,
+    /// Skips all that is left of the steps and of the analysis
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `abort`.
+#[derive(Args, Debug)]
+pub struct Abort {
+    /// The Rollout and how long to wait.
+    #[command(flatten)]
+    pub plain: Plain,
+    /// Why, for those who read the history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// A command without arguments of its own.
+#[derive(Args, Debug)]
+pub struct Plain {
+    /// The Rollout
+    #[arg(value_parser = rollout_name)]
+    pub name: String,
+    /// How long to wait for the controller to carry the command out
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub wait_timeout: Duration,
+    /// Does not wait for the controller
+    #[arg(long, conflicts_with = "wait_timeout")]
+    pub no_wait: bool,
+}
+
+impl Plain {
+    /// How long to wait; `None`: not at all.
+    pub fn wait(&self) -> Option<std::time::Duration> {
+        (!self.no_wait).then_some(self.wait_timeout.0)
+    }
+}
+
+/// The name of a Rollout, with or without its kind, as `get -o name` prints it.
+fn rollout_name(text: &str) -> Result<String, String> {
+    let name = match text.split_once('/') {
+        Some((
+            "rollout" | "rollouts" | "ro" | "rollout.sluice.dev" | "rollouts.sluice.dev",
+            name,
+        )) => name,
+        Some((kind, _)) => {
+            return Err(format!(
+                "`{kind}` is not a kind that this plugin knows; write rollout/NAME or just NAME"
+            ));
+        }
+        None => text,
+    };
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    if name.is_empty() || !name.chars().all(allowed) {
+        return Err("a Rollout's name has lower-case letters, digits, `-` and `.` only".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn reads_what_kubectl_users_write() {
+        for line in [
+            "x get rollouts",
+            "x get ro -A -o wide",
+            "x get ro -l team=shop -n shop -o json",
+            "x get rollout checkout --watch",
+            "x -n shop --context prod status rollout/checkout --watch --timeout 10m",
+            "x status rollout.sluice.dev/checkout -n shop",
+            "x promote checkout --full --no-wait",
+            "x abort checkout --reason errors",
+            "x retry ro/checkout --wait-timeout 5s",
+            "x pause checkout",
+            "x resume checkout --kubeconfig file",
+            "x version",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
+        }
+    }
+
+    #[test]
+    fn wrong_usage_has_the_code_of_wrong_usage() {
+        for line in [
+            "x",
+            "x promote",
+            "x promote a b",
+            "x promote checkout --no-wait --wait-timeout 5s",
+            "x promote checkout --reason why",
+            "x promote deployment/checkout",
+            "x abort Checkout",
+            "x status checkout --timeout 5m",
+            "x status checkout --watch --timeout soon",
+            "x get pods",
+            "x get rollouts -o xml",
+        ] {
+            let code = parse(line).err().map(|error| error.exit_code());
+            assert_eq!(code, Some(i32::from(exit::Exit::Usage.code())), "{line}");
+        }
+    }
+}

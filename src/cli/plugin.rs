@@ -1,0 +1,66 @@
+//! The plugin `kubectl sluice`: from the command line to the verb.
+
+use std::io::Write;
+
+use jiff::Timestamp;
+
+use crate::api;
+
+use super::{
+    args::{Cli, Plain, Verb},
+    connect,
+    exit::{Exit, Failure},
+    get,
+    send::{Order, send},
+    session::{Session, Terminal},
+    status, version,
+};
+
+/// Runs the verb; what it shows goes to `out`.
+pub async fn run(
+    cli: &Cli,
+    terminal: Terminal,
+    clock: fn() -> Timestamp,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    if matches!(cli.verb, Verb::Version) {
+        out.write_all(version::text().as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    let connection = connect::connect(&cli.global).await?;
+    let mut session = Session {
+        client: connection.client,
+        namespace: connection.namespace,
+        user: connection.user,
+        clock,
+        terminal,
+        out,
+    };
+    dispatch(&mut session, &cli.verb).await
+}
+
+/// Runs the verb against the cluster of the session.
+pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Get(args) => get::run(session, args).await,
+        Verb::Status(args) => status::run(session, args).await,
+        Verb::Promote(args) if args.full => {
+            send(session, &order(&args.plain, api::Verb::PromoteFull, "")).await
+        }
+        Verb::Promote(args) => send(session, &order(&args.plain, api::Verb::Promote, "")).await,
+        Verb::Abort(args) => {
+            send(session, &order(&args.plain, api::Verb::Abort, &args.reason)).await
+        }
+        Verb::Retry(plain) => send(session, &order(plain, api::Verb::Retry, "")).await,
+        Verb::Pause(plain) => send(session, &order(plain, api::Verb::Pause, "")).await,
+        Verb::Resume(plain) => send(session, &order(plain, api::Verb::Resume, "")).await,
+        Verb::Version => {
+            session.print(&version::text())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn order<'a>(plain: &'a Plain, verb: api::Verb, reason: &'a str) -> Order<'a> {
+    Order { name: &plain.name, verb, reason, wait: plain.wait() }
+}

@@ -1,0 +1,355 @@
+//! How a Rollout stands, read from the object alone: the exit code of `status`, its one line, and
+//! what a person may do next. Pure.
+
+use crate::api::{
+    COMMAND_ANNOTATION, Command, Pause, PauseReason, Phase, Rollout, RolloutStatus, Step,
+};
+
+use super::exit::Exit;
+
+/// Where the newest revision stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// The controller has not looked at the Rollout yet.
+    Unseen,
+    /// No release is in progress: the newest revision is stable.
+    Complete,
+    /// A release is in progress.
+    Running,
+    /// The newest revision was aborted.
+    Aborted,
+}
+
+/// Where the newest revision stands.
+pub fn release(rollout: &Rollout) -> Release {
+    let Some(status) = rollout.status.as_ref() else {
+        return Release::Unseen;
+    };
+    match (&status.current_revision, &status.stable_revision) {
+        (None, _) => Release::Unseen,
+        _ if status.abort.is_some() => Release::Aborted,
+        (current, stable) if current == stable => Release::Complete,
+        _ => Release::Running,
+    }
+}
+
+/// Whether the status speaks of the newest spec.
+pub fn observed(rollout: &Rollout) -> bool {
+    let seen = rollout.status.as_ref().and_then(|status| status.observed_generation);
+    seen >= rollout.metadata.generation && seen.is_some()
+}
+
+/// A command that the controller has not carried out yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The command.
+    Command(Command),
+    /// An annotation that is no command.
+    Unreadable,
+}
+
+/// The command that waits on the Rollout, if one does.
+pub fn waiting(rollout: &Rollout) -> Option<Waiting> {
+    let annotations = rollout.metadata.annotations.as_ref()?;
+    let text = annotations.get(COMMAND_ANNOTATION)?;
+    let Ok(command) = serde_json::from_str::<Command>(text) else {
+        return Some(Waiting::Unreadable);
+    };
+    // The controller records a command before it removes the annotation.
+    let last = rollout.status.as_ref().and_then(|status| status.last_command.as_ref());
+    let done = last.is_some_and(|last| last.id == command.id);
+    (!done).then_some(Waiting::Command(command))
+}
+
+/// The step that the release is in, as the spec has it.
+pub fn current_step(rollout: &Rollout) -> Option<&Step> {
+    let step = rollout.status.as_ref()?.step.as_ref()?;
+    let index = usize::try_from(step.index).ok()?;
+    rollout.spec.strategy.canary.steps.get(index)
+}
+
+/// Whether a pause of this kind holds the release.
+pub fn held(rollout: &Rollout, reason: PauseReason) -> bool {
+    let pauses = rollout.status.as_ref().map_or(&[][..], |status| &status.pauses);
+    pauses.iter().any(|pause| pause.reason == reason)
+}
+
+/// Whether somebody else's writes of the weights hold the release.
+pub fn contested(rollout: &Rollout) -> bool {
+    let contest = rollout.status.as_ref().and_then(|status| status.contest.as_ref());
+    contest.is_some()
+}
+
+/// The exit code of `status`.
+pub fn exit_code(rollout: &Rollout) -> Exit {
+    let Some(status) = rollout.status.as_ref() else {
+        return Exit::InProgress;
+    };
+    // What stands there is about to change: it is no verdict on what was just asked for.
+    if !observed(rollout) || waiting(rollout).is_some() {
+        return Exit::InProgress;
+    }
+    if status.abort.is_some() {
+        return Exit::Aborted;
+    }
+    match status.phase {
+        None | Some(Phase::Progressing) => Exit::InProgress,
+        Some(Phase::Healthy) => Exit::Done,
+        Some(Phase::Degraded) => Exit::Degraded,
+        Some(Phase::Paused) if waits_for_time(rollout) => Exit::InProgress,
+        Some(Phase::Paused) => Exit::Waiting,
+    }
+}
+
+/// Whether nothing but a pause with a duration holds the release.
+fn waits_for_time(rollout: &Rollout) -> bool {
+    let timed = current_step(rollout)
+        .and_then(|step| step.pause.as_ref())
+        .is_some_and(|pause| pause.duration.is_some());
+    timed
+        && !rollout.spec.paused
+        && !held(rollout, PauseReason::Command)
+        && !held(rollout, PauseReason::Inconclusive)
+}
+
+/// The phase as text.
+pub fn phase(rollout: &Rollout) -> String {
+    let phase = rollout.status.as_ref().and_then(|status| status.phase);
+    phase.map_or_else(|| "Unknown".to_owned(), |phase| phase.to_string())
+}
+
+/// What the Rollout waits for; where the controller is behind, that comes first.
+pub fn message(rollout: &Rollout) -> String {
+    let said = rollout.status.as_ref().map_or("", |status| status.message.trim());
+    if rollout.metadata.deletion_timestamp.is_some() {
+        return join("being deleted", said);
+    }
+    if let Some(waiting) = waiting(rollout) {
+        let what = match waiting {
+            Waiting::Command(command) => format!("`{}` by {}", command.verb, by(&command.by)),
+            Waiting::Unreadable => "an unreadable command".to_owned(),
+        };
+        return join(&format!("{what} waits for the controller"), said);
+    }
+    match rollout.status.as_ref().and_then(|status| status.observed_generation) {
+        None => join("the controller has not looked at it yet; is it running?", said),
+        Some(_) if !observed(rollout) => {
+            join("the controller has not looked at the newest spec yet", said)
+        }
+        Some(_) => said.to_owned(),
+    }
+}
+
+fn join(first: &str, said: &str) -> String {
+    if said.is_empty() { first.to_owned() } else { format!("{first}; before that: {said}") }
+}
+
+/// A user name, or `somebody` where none was noted.
+pub fn by(user: &str) -> &str {
+    if user.is_empty() { "somebody" } else { user }
+}
+
+/// A revision hash of the status, or a word where it has none yet.
+pub fn revision(status: &RolloutStatus) -> &str {
+    status.current_revision.as_deref().unwrap_or("unknown")
+}
+
+/// The Rollout in one line.
+pub fn line(rollout: &Rollout) -> String {
+    let name = rollout.metadata.name.as_deref().unwrap_or_default();
+    let mut text = format!("{name}: {}", phase(rollout));
+    if let Some(status) = rollout.status.as_ref()
+        && matches!(release(rollout), Release::Running | Release::Aborted)
+    {
+        // The step is in the controller's message.
+        let weights = status.weights.map(|weights| format!(", canary {}%", weights.canary));
+        text.push_str(&weights.unwrap_or_default());
+    }
+    let message = message(rollout);
+    if !message.is_empty() {
+        text.push_str(": ");
+        text.push_str(&message);
+    }
+    text
+}
+
+/// What a person may do now, if it is a person's turn.
+pub fn next_step(rollout: &Rollout) -> Option<&'static str> {
+    match exit_code(rollout) {
+        Exit::Aborted => Some(
+            "`retry` starts again at the first step, `promote --full` skips the steps; or apply a fixed version",
+        ),
+        Exit::Waiting if rollout.spec.paused || held(rollout, PauseReason::Command) => {
+            Some("`resume` goes on, `abort` rolls back")
+        }
+        Exit::Waiting if held(rollout, PauseReason::Inconclusive) => {
+            Some("the analysis could not tell: `promote` goes on all the same, `abort` rolls back")
+        }
+        Exit::Waiting => {
+            Some("`promote` goes on, `promote --full` skips all steps, `abort` rolls back")
+        }
+        Exit::Degraded if contested(rollout) => {
+            Some("stop the other writer, then `resume`; `abort` rolls back")
+        }
+        Exit::Degraded if release(rollout) == Release::Running => {
+            Some("`abort` rolls back to stable")
+        }
+        _ => None,
+    }
+}
+
+/// A step in a few words.
+pub fn describe(step: &Step) -> String {
+    if let Some(weight) = step.set_weight {
+        return format!("setWeight {weight}");
+    }
+    if let Some(pause) = &step.pause {
+        return describe_pause(pause);
+    }
+    if let Some(scale) = &step.set_canary_scale {
+        return match (scale.replicas, scale.weight) {
+            (Some(replicas), _) => format!("setCanaryScale to {replicas} pods"),
+            (_, Some(weight)) => format!("setCanaryScale to {weight}% of the pods"),
+            _ => "setCanaryScale to match the weight".to_owned(),
+        };
+    }
+    if let Some(analysis) = &step.analysis {
+        let templates = analysis.templates.iter().map(|template| template.template_name.as_str());
+        let metrics = analysis.metrics.iter().map(|metric| metric.name.as_str());
+        let names: Vec<&str> = templates.chain(metrics).collect();
+        return format!("analysis {}", names.join(", "));
+    }
+    if step.job.is_some() {
+        return "job".to_owned();
+    }
+    "a step that this version of the plugin does not know".to_owned()
+}
+
+fn describe_pause(pause: &Pause) -> String {
+    use crate::api::OnTimeout;
+    match (pause.duration, pause.timeout, pause.on_timeout) {
+        (Some(duration), _, _) => format!("pause for {duration}"),
+        (_, Some(timeout), Some(OnTimeout::Abort)) => {
+            format!("pause until promoted; aborts after {timeout}")
+        }
+        (_, Some(timeout), Some(OnTimeout::Promote)) => {
+            format!("pause until promoted, for {timeout} at most")
+        }
+        _ => "pause until promoted".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::fixtures::{aborted, healthy, paused, rollout};
+
+    #[test]
+    fn exit_codes_of_every_state() {
+        let with = |value, change: &dyn Fn(&mut Rollout)| {
+            let mut rollout: Rollout = value;
+            change(&mut rollout);
+            rollout
+        };
+        let status = |rollout: &mut Rollout| rollout.status.clone().unwrap_or_default();
+        for (what, rollout, exit) in [
+            ("healthy", healthy(), Exit::Done),
+            ("aborted", aborted(), Exit::Aborted),
+            ("pause step without a duration", paused(), Exit::Waiting),
+            ("never seen", rollout(json!(null)), Exit::InProgress),
+            (
+                "healthy, but a newer spec",
+                with(healthy(), &|rollout| rollout.metadata.generation = Some(9)),
+                Exit::InProgress,
+            ),
+            (
+                "timed pause",
+                with(paused(), &|rollout| {
+                    rollout.spec.strategy.canary.steps[1].pause = Some(Pause {
+                        duration: Some(crate::api::Duration::from_secs(60)),
+                        ..Pause::default()
+                    });
+                }),
+                Exit::InProgress,
+            ),
+            (
+                "timed pause, and held by the spec",
+                with(paused(), &|rollout| {
+                    rollout.spec.paused = true;
+                    rollout.spec.strategy.canary.steps[1].pause = Some(Pause {
+                        duration: Some(crate::api::Duration::from_secs(60)),
+                        ..Pause::default()
+                    });
+                }),
+                Exit::Waiting,
+            ),
+            (
+                "degraded without an abort",
+                with(healthy(), &|rollout| {
+                    let mut changed = status(rollout);
+                    changed.phase = Some(Phase::Degraded);
+                    rollout.status = Some(changed);
+                }),
+                Exit::Degraded,
+            ),
+            (
+                "progressing",
+                with(healthy(), &|rollout| {
+                    let mut changed = status(rollout);
+                    changed.phase = Some(Phase::Progressing);
+                    rollout.status = Some(changed);
+                }),
+                Exit::InProgress,
+            ),
+            (
+                "aborted, and a retry waits",
+                with(aborted(), &|rollout| {
+                    let waits = [(COMMAND_ANNOTATION.to_owned(), "{}".to_owned())];
+                    rollout.metadata.annotations = Some(waits.into());
+                }),
+                Exit::InProgress,
+            ),
+        ] {
+            assert_eq!(exit_code(&rollout), exit, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_line_says_what_it_waits_for() {
+        assert_eq!(
+            line(&paused()),
+            "checkout: Paused, canary 20%: step 2/4 (pause): waiting for a person"
+        );
+        assert_eq!(line(&healthy()), "checkout: Healthy: revision 2 is stable");
+        assert_eq!(
+            line(&rollout(json!(null))),
+            "checkout: Unknown: the controller has not looked at it yet; is it running?"
+        );
+        let mut behind = healthy();
+        behind.metadata.generation = Some(9);
+        assert!(
+            line(&behind)
+                .contains("has not looked at the newest spec yet; before that: revision 2")
+        );
+    }
+
+    #[test]
+    fn steps_read_as_people_say_them() {
+        for (step, text) in [
+            (json!({"setWeight": 20}), "setWeight 20"),
+            (json!({"pause": {}}), "pause until promoted"),
+            (json!({"pause": {"duration": "90s"}}), "pause for 1m30s"),
+            (
+                json!({"pause": {"timeout": "1h", "onTimeout": "abort"}}),
+                "pause until promoted; aborts after 1h",
+            ),
+            (json!({"setCanaryScale": {"replicas": 2}}), "setCanaryScale to 2 pods"),
+            (json!({"analysis": {"templates": [{"templateName": "errors"}]}}), "analysis errors"),
+        ] {
+            let step: Step = serde_json::from_value(step).unwrap();
+            assert_eq!(describe(&step), text);
+        }
+    }
+}
