@@ -120,7 +120,7 @@ fn every_file_is_declared() {
 
 #[test]
 fn the_definitions_are_those_of_the_code() {
-    let mut expected = BTreeSet::from(["kustomization.yaml".to_owned()]);
+    let mut expected = BTreeSet::from(["Kustomization".to_owned()]);
     for definition in crds::definitions().unwrap() {
         let (name, text) = crds::file(&definition).unwrap();
         let found = fs::read_to_string(root().join("crds").join(&name)).unwrap_or_default();
@@ -130,12 +130,12 @@ fn the_definitions_are_those_of_the_code() {
             "crds/{name} has {} bytes; allowed are {LARGEST_DEFINITION}",
             text.len()
         );
-        let listed = read("crds/kustomization.yaml");
-        assert!(listed.contains(&format!("- {name}\n")), "crds/kustomization.yaml lacks {name}");
+        let listed = read("crds/Kustomization");
+        assert!(listed.contains(&format!("- {name}\n")), "crds/Kustomization lacks {name}");
         expected.insert(name);
     }
     let found: BTreeSet<String> = files("crds").into_iter().map(|path| path[5..].into()).collect();
-    assert_eq!(found, expected, "crds/ has one file for each kind, and kustomization.yaml");
+    assert_eq!(found, expected, "crds/ has one file for each kind, and Kustomization");
 }
 
 #[test]
