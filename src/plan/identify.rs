@@ -28,6 +28,7 @@ pub(super) fn draft(world: &World) -> Draft {
         cleanup: Vec::new(),
         notes: Vec::new(),
         wait: None,
+        shortfall: None,
         next_check: None,
     };
     if draft.status.current_revision.as_ref() != Some(&draft.target) {

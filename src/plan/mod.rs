@@ -195,6 +195,8 @@ struct Draft {
     notes: Vec<Note>,
     /// What the release waits for, in words.
     wait: Option<Wait>,
+    /// Why the canary has less weight than the steps say, in words.
+    shortfall: Option<String>,
     next_check: Option<Timestamp>,
 }
 
