@@ -53,6 +53,7 @@ kubectl patch rollout web --type=json --patch '[
   {"op": "replace", "path": "/spec/strategy/canary/steps/2/job/spec/template/spec/containers/0/image", "value": "busybox:exit1"}]'
 code=0
 kubectl sluice status web --watch --timeout 60s || code=$?
+kubectl wait rollout/web --for=jsonpath='{.status.weights.canary}'=0 --timeout=10s >/dev/null
 kubectl sluice get rollout web
 [ "$code" = 4 ] || { echo "expected exit code 4 (aborted), got $code"; exit 1; }
 say "rolled back: all traffic is on the stable revision, and a pipeline sees exit code 4"
