@@ -23,7 +23,7 @@ use super::Duration;
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("size(self.metrics) + size(self.templates) > 0").message("a template needs metrics or templates"))]
+#[x_kube(validation = Rule::new("(has(self.metrics) && size(self.metrics) > 0) || (has(self.templates) && size(self.templates) > 0)").message("a template needs metrics or templates"))]
 pub struct AnalysisTemplateSpec {
     /// Arguments of the template, with default values where it has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
