@@ -6,8 +6,11 @@
 //! from measurement to measurement to its verdict; [`verdict::judge`] judges one of them, with a
 //! [`condition`] or a threshold. All of these are pure. Only [`provider`] talks to anybody.
 
+pub mod advance;
 pub mod arguments;
 pub mod condition;
+pub mod provider;
 pub mod template;
 pub mod text;
 pub mod validate;
+pub mod verdict;

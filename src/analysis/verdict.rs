@@ -119,11 +119,7 @@ pub fn judge(metric: &Metric, args: &BTreeMap<String, String>, reading: &Reading
     let (sample, value, note) = match reading {
         Reading::Scalar { value, note } => (Sample::Scalar(*value), number(*value), note),
         Reading::Vector { values, note } if values.is_empty() => {
-            return no_data(
-                metric,
-                String::new(),
-                with_note("the answer is empty", note),
-            );
+            return no_data(metric, String::new(), with_note("the answer is empty", note));
         }
         Reading::Vector { values, note } => (Sample::Vector(values), numbers(values), note),
         Reading::NoData(why) => return no_data(metric, String::new(), why.clone()),
@@ -163,21 +159,15 @@ fn measure(
     if let Some(threshold) = metric.threshold {
         return Ok(within(threshold, sample, value));
     }
-    let answer = |field: &str, text: &Option<String>| match text {
-        None => Ok(None),
-        Some(text) => evaluate(text, args, sample)
-            .map(|outcome| Some((outcome, text.as_str())))
-            .map_err(|why| format!("{field}: {why}")),
-    };
-    let failure = answer("failureCondition", &metric.failure_condition)?;
-    let success = answer("successCondition", &metric.success_condition)?;
-    if let Some((failure, text)) = failure
+    let failure = evaluate("failureCondition", metric.failure_condition.as_deref(), args, sample)?;
+    let success = evaluate("successCondition", metric.success_condition.as_deref(), args, sample)?;
+    if let Some((failure, text)) = &failure
         && failure.holds
     {
         let message = format!("{value} meets the failureCondition {text}");
         return Ok(Found::Verdict(Verdict::Failed, message));
     }
-    if let Some((success, text)) = success
+    if let Some((success, text)) = &success
         && !success.holds
     {
         return Ok(if failure.is_some() {
@@ -187,7 +177,7 @@ fn measure(
             Found::Verdict(Verdict::Failed, format!("{value} does not meet {text}"))
         });
     }
-    let answers = || [failure, success].into_iter().flatten();
+    let answers = || [&failure, &success].into_iter().flatten();
     let unjudged = answers().count() == 0 && values(&sample).iter().any(|value| value.is_nan());
     if unjudged || answers().any(|(outcome, _)| outcome.by_accident) {
         return Ok(nan_is_no_data());
@@ -199,15 +189,19 @@ fn nan_is_no_data() -> Found {
     Found::NoData("the value is NaN, as 0/0 is".to_owned())
 }
 
+/// What a condition answers, with its text; nothing when there is no condition.
 fn evaluate(
-    text: &str,
+    field: &str,
+    text: Option<&str>,
     args: &BTreeMap<String, String>,
     sample: Sample,
-) -> Result<Outcome, String> {
-    let text = substitute(text, args).map_err(|error| error.to_string())?;
-    Condition::compile(&text)
+) -> Result<Option<(Outcome, String)>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let filled = substitute(text, args).map_err(|error| format!("{field}: {error}"))?;
+    Condition::compile(&filled)
         .and_then(|condition| condition.evaluate(sample))
-        .map_err(|error| error.to_string())
+        .map(|outcome| Some((outcome, filled)))
+        .map_err(|error| format!("{field}: {error}"))
 }
 
 fn values<'s>(sample: &'s Sample) -> &'s [f64] {
@@ -230,11 +224,7 @@ fn within(threshold: Threshold, sample: Sample, value: &str) -> Found {
             (Some(min), None) => format!("min {}", number(min)),
             (None, max) => format!("max {}", number(max.unwrap_or(f64::INFINITY))),
         };
-        let of = if values.len() > 1 {
-            format!(" (of {value})")
-        } else {
-            String::new()
-        };
+        let of = if values.len() > 1 { format!(" (of {value})") } else { String::new() };
         let message = format!("{}{of} is not within {bounds}", number(*outside));
         return Found::Verdict(Verdict::Failed, message);
     }
@@ -246,37 +236,19 @@ fn within(threshold: Threshold, sample: Sample, value: &str) -> Found {
 
 /// What missing data means is for the metric to say.
 fn no_data(metric: &Metric, value: String, why: String) -> Judged {
-    let why = if why.is_empty() {
-        "the provider has none".to_owned()
-    } else {
-        why
-    };
+    let why = if why.is_empty() { "the provider has none".to_owned() } else { why };
     let (verdict, counts, policy) = match metric.on_no_data {
         OnNoData::Wait => (Verdict::Inconclusive, Counts::NoData, "it does not count"),
-        OnNoData::Pass => (
-            Verdict::Successful,
-            Counts::Verdict,
-            "it counts as a success",
-        ),
+        OnNoData::Pass => (Verdict::Successful, Counts::Verdict, "it counts as a success"),
         OnNoData::Fail => (Verdict::Failed, Counts::Verdict, "it counts as a failure"),
         OnNoData::Pause => (Verdict::Inconclusive, Counts::Verdict, "a person decides"),
     };
     let message = bounded(&format!("no data: {why}; {policy}"), MESSAGE_BYTES);
-    Judged {
-        verdict,
-        counts,
-        value,
-        message,
-    }
+    Judged { verdict, counts, value, message }
 }
 
 fn judged(verdict: Verdict, value: String, message: &str) -> Judged {
-    Judged {
-        verdict,
-        counts: Counts::Verdict,
-        value,
-        message: bounded(message, MESSAGE_BYTES),
-    }
+    Judged { verdict, counts: Counts::Verdict, value, message: bounded(message, MESSAGE_BYTES) }
 }
 
 fn with_note(message: &str, note: &str) -> String {

@@ -1,7 +1,10 @@
 //! Whole releases, played by the planner against a small model of a cluster.
 
 mod abort;
-
+mod analysis;
+mod faults;
 mod model;
-
+mod random;
 mod release;
+mod routes;
+mod validity;

@@ -4,7 +4,7 @@
 //! that cannot be told.
 //!
 //! The `cel` crate parses (its Pratt parser: the default one overflows a 2 MiB stack at 24 nested
-//! brackets); [`evaluate`] is ours, for four reasons: every number is a float, so that
+//! brackets); the evaluation is ours, for four reasons: every number is a float, so that
 //! `result[0] * 100 > 95` works; a comparison with NaN is false, as CEL specifies, where `cel`
 //! 0.15 fails; a name that does not exist is found when the template is read and not at the first
 //! measurement; and the work is bounded, so that no condition can hang the controller.

@@ -1,0 +1,136 @@
+//! One `PromQL` query to the Prometheus HTTP API.
+//!
+//! In: a provider, the values of arguments and Secrets, an HTTP client. Out: a [`Reading`], whose
+//! texts hold no value of a Secret and no user or password of an address. [`request`] and
+//! [`answer::parse`] are pure; [`measure`] sends.
+
+pub mod answer;
+mod clients;
+mod request;
+
+pub use clients::HttpClients;
+pub use request::{Request, RequestError, request};
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::analysis::arguments::Secrets;
+use crate::analysis::verdict::Reading;
+use crate::api::{AnalysisArgument, PrometheusProvider};
+
+/// Largest answer that is read, in bytes.
+pub const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Time that an answer may take when the metric does not say.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Asks Prometheus once. `secrets` holds what
+/// [`needed_secrets`](crate::analysis::arguments::needed_secrets) names, as far as it is there;
+/// `default_url` is the controller's `--prometheus-url`; `now` is the time of the query.
+///
+/// It does not fail: what goes wrong is a [`Reading::Error`] in words.
+pub async fn measure(
+    provider: &PrometheusProvider,
+    args: &[AnalysisArgument],
+    secrets: &Secrets,
+    http: &HttpClients,
+    default_url: Option<&str>,
+    now: Timestamp,
+) -> Reading {
+    let mut request = match request(provider, args, secrets, default_url, now) {
+        Ok(request) => request,
+        Err(error) => return Reading::Error(error.to_string()),
+    };
+    let client = match http.client(&request) {
+        Ok(client) => client,
+        Err(why) => return Reading::Error(why),
+    };
+    let built = match built(&client, &request) {
+        Ok(built) => built,
+        Err(why) => return Reading::Error(why),
+    };
+    // A proxy that quotes the header quotes user and password, in base64.
+    let header = built.headers().get(reqwest::header::AUTHORIZATION);
+    request.hide(header.and_then(|value| value.to_str().ok()));
+    match send(&client, built, &request).await {
+        Ok((status, body)) => request.read(status, &body),
+        Err(why) => Reading::Error(why),
+    }
+}
+
+fn built(client: &reqwest::Client, request: &Request) -> Result<reqwest::Request, String> {
+    let mut builder = client.post(request.url.clone()).timeout(request.timeout).form(&request.form);
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    if let Some((user, password)) = &request.basic {
+        builder = builder.basic_auth(user, Some(password));
+    }
+    builder.build().map_err(|error| why(error, request))
+}
+
+/// Status and body of the answer.
+async fn send(
+    client: &reqwest::Client,
+    built: reqwest::Request,
+    request: &Request,
+) -> Result<(u16, Vec<u8>), String> {
+    let in_words = |error: reqwest::Error| why(error, request);
+    let mut response = client.execute(built).await.map_err(in_words)?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(in_words)? {
+        if body.len() + chunk.len() > ANSWER_BYTES {
+            return Err(format!(
+                "the answer of prometheus at {} is larger than {} MiB; aggregate in the query",
+                request.host,
+                ANSWER_BYTES / (1024 * 1024)
+            ));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((status, body))
+}
+
+/// What went wrong on the wire, in words and without the address.
+fn why(error: reqwest::Error, request: &Request) -> String {
+    let host = &request.host;
+    if error.is_timeout() {
+        let timeout = crate::api::Duration(request.timeout);
+        return format!("no answer from prometheus at {host} within {timeout}");
+    }
+    let error = error.without_url();
+    let mut reason = request.redact(&error.to_string());
+    let mut cause = error.source();
+    while let Some(each) = cause {
+        let io = each.downcast_ref::<io::Error>();
+        if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            "connection refused".clone_into(&mut reason);
+            break;
+        }
+        reason = request.redact(&each.to_string());
+        cause = each.source();
+    }
+    if error.is_builder() {
+        return format!("the request to prometheus at {host} cannot be made: {reason}");
+    }
+    if error.is_connect() {
+        return format!("cannot reach prometheus at {host}: {reason}");
+    }
+    format!("prometheus at {host} did not answer in full: {reason}")
+}
+
+/// `text` without any of these secrets.
+pub(super) fn redact(text: &str, secrets: &[String]) -> String {
+    let mut longest_first: Vec<&String> = secrets.iter().filter(|each| !each.is_empty()).collect();
+    longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    longest_first
+        .into_iter()
+        .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+}
+
+#[cfg(test)]
+mod tests;
