@@ -5,6 +5,9 @@
 //! writes. Nothing is written without the lease.
 
 mod objects;
+mod run;
+
+pub use run::RunApplier;
 
 use std::collections::BTreeSet;
 

@@ -27,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    analysis::provider::prometheus::HttpClients,
     api::{GROUP, Verdict},
     apply::Applier,
     observe::{Caches, Touched, cache::Key},
@@ -67,6 +68,8 @@ pub struct Context {
     pub fence: Arc<LeaseFence>,
     /// Settings.
     pub settings: Settings,
+    /// HTTP clients of the metric providers.
+    pub http: HttpClients,
     /// The controller's own metrics.
     pub metrics: Arc<Metrics>,
     recorder: Recorder,
@@ -91,6 +94,7 @@ impl Context {
             clock,
             fence,
             settings,
+            http: HttpClients::new(),
             metrics,
             refusals: Refusals::default(),
             istio_version: RwLock::new(String::new()),

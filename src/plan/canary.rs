@@ -19,21 +19,20 @@ pub(super) fn decide(
     traffic: Option<&Traffic>,
     problems: &[Problem],
 ) {
-    let Some(traffic) = traffic else {
+    // Without readable routes, or with routes that an older Rollout claims, none of them is touched.
+    let Some(traffic) = traffic.filter(|_| world.rival_claims.is_empty()) else {
         keep_stable(world, draft);
         return;
     };
-    if !problems.is_empty() {
-        keep_stable(world, draft);
-        if draft.status.abort.is_some() {
-            fall_back(world, draft, traffic);
-        }
-        return;
+    let invalid = !problems.is_empty();
+    if !invalid {
+        scale::retire(world, draft, traffic);
+        scale::prune(world, draft);
     }
-    scale::retire(world, draft, traffic);
-    scale::prune(world, draft);
     if draft.stable.is_none() {
-        first_deployment(world, draft, traffic);
+        if !invalid {
+            first_deployment(world, draft, traffic);
+        }
     } else if !draft.in_release() {
         keep_stable(world, draft);
         draft.status.progress = None;
@@ -41,7 +40,7 @@ pub(super) fn decide(
     } else if draft.status.abort.is_some() {
         aborted(world, draft, traffic);
     } else {
-        release(world, draft, traffic);
+        release(world, draft, traffic, invalid);
     }
 }
 
@@ -113,16 +112,21 @@ fn aborted(world: &World, draft: &mut Draft, traffic: &Traffic) {
     fall_back(world, draft, traffic);
 }
 
-fn release(world: &World, draft: &mut Draft, traffic: &Traffic) {
+/// An invalid spec holds the release where it is, as a pause does; what protects traffic goes on.
+fn release(world: &World, draft: &mut Draft, traffic: &Traffic, invalid: bool) {
     keep_stable(world, draft);
-    let held = step::hold(world, draft);
+    let held = step::hold(world, draft).or_else(|| invalid.then(String::new));
     if let (Some(held), None) = (&held, world.revision(&draft.target)) {
         draft.status.progress = None;
+        fall_back(world, draft, traffic);
+        draft.wait = None;
         draft.wait(WaitKind::Pause, held.clone());
         return;
     }
-    runs::background(world, draft);
-    if draft.status.abort.is_none() {
+    if !invalid {
+        runs::background(world, draft);
+    }
+    if draft.status.abort.is_none() && !invalid {
         step::advance(world, draft, traffic);
     }
     if draft.status.abort.is_none() {
@@ -259,14 +263,18 @@ fn allowed_weight(
     let goal = if intent.weight <= shown || may_rise { intent.weight } else { shown };
     let stable = draft.stable.clone().unwrap_or_default();
     let keep = scale::needed_to_keep(world, &stable, goal, intent.size);
-    if capacity >= keep {
-        return goal;
+    let allowed = if capacity >= keep {
+        goal
+    } else {
+        let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
+        i32::try_from(carried).unwrap_or(goal).clamp(i32::from(capacity > 0), 100)
+    };
+    let told = draft.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Pods);
+    if allowed < intent.weight && capacity < needed && !told {
+        draft.shortfall =
+            Some(messages::shortfall(world, &draft.target, allowed, intent.weight, needed));
     }
-    if capacity == 0 {
-        return 0;
-    }
-    let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
-    i32::try_from(carried).unwrap_or(goal).clamp(1, 100)
+    allowed
 }
 
 /// The stable destination moves to the new revision once all traffic, and every proxy, is on the

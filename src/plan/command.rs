@@ -61,6 +61,7 @@ fn carry_out(world: &World, draft: &mut Draft, command: &Command) -> Result<Stri
             canary::abort(world, draft, AbortCause::Command, by, reason);
             Ok(messages::abort_accepted(draft.stable.as_deref()))
         }
+        Verb::Resume if draft.status.contest.is_some() => resume(draft),
         _ if !releasing => Err("no release in progress, nothing to do".into()),
         Verb::PromoteFull => {
             if aborted {

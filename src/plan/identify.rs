@@ -29,6 +29,7 @@ pub(super) fn draft(world: &World) -> Draft {
         notes: Vec::new(),
         put_back: None,
         wait: None,
+        shortfall: None,
         next_check: None,
     };
     if draft.status.current_revision.as_ref() != Some(&draft.target) {

@@ -98,6 +98,17 @@ pub(super) fn waiting_for_pods(world: &World, revision: &str, needed: u32) -> St
     )
 }
 
+pub(super) fn shortfall(
+    world: &World,
+    revision: &str,
+    weight: i32,
+    wanted: i32,
+    needed: u32,
+) -> String {
+    let why = waiting_for_pods(world, revision, needed);
+    format!("canary weight is {weight} instead of {wanted}, {why}")
+}
+
 pub(super) fn waiting_for_endpoints(serving: u32, needed: u32) -> String {
     format!("waiting for the stable Service: {serving} of {needed} endpoints are there")
 }

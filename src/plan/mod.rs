@@ -197,6 +197,8 @@ struct Draft {
     put_back: Option<i32>,
     /// What the release waits for, in words.
     wait: Option<Wait>,
+    /// Why the canary has less weight than the steps say, in words.
+    shortfall: Option<String>,
     next_check: Option<Timestamp>,
 }
 

@@ -148,7 +148,10 @@ fn phase(
         return settled(world, draft, traffic, wait);
     }
     let place = place(world, draft);
-    let text = wait.map_or_else(|| place.clone(), |wait| format!("{place}: {wait}"));
+    let mut text = wait.map_or_else(|| place.clone(), |wait| format!("{place}: {wait}"));
+    if let Some(shortfall) = &draft.shortfall {
+        text = format!("{text}; {shortfall}");
+    }
     if is_overdue(world, draft) {
         let deadline = world.rollout.spec.progress_deadline;
         return (Phase::Degraded, format!("no progress for {deadline}; {text}"));

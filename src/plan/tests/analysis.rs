@@ -8,10 +8,12 @@ use crate::{
     plan::Write,
 };
 
-const METRICS: &str = "[{name: errors, successCondition: 'result < 0.05', provider: {prometheus: {query: up}}}]";
+const METRICS: &str =
+    "[{name: errors, successCondition: 'result < 0.05', provider: {prometheus: {query: up}}}]";
 
 fn with_step() -> Model {
-    let yaml = format!("[{{setWeight: 20}}, {{analysis: {{metrics: {METRICS}}}}}, {{pause: {{}}}}]");
+    let yaml =
+        format!("[{{setWeight: 20}}, {{analysis: {{metrics: {METRICS}}}}}, {{pause: {{}}}}]");
     let mut model = Model::healthy(rollout(&steps(&yaml)));
     model.set_image("web:2");
     model.run_for(10);
@@ -156,7 +158,8 @@ fn promote_full_needs_no_verdict() {
 
 #[test]
 fn a_smoke_test_job_is_a_run_of_its_own() {
-    let yaml = "[{setWeight: 10}, {job: {spec: {template: {spec: {containers: [{name: t, image: t}]}}}}}]";
+    let yaml =
+        "[{setWeight: 10}, {job: {spec: {template: {spec: {containers: [{name: t, image: t}]}}}}}]";
     let mut model = Model::healthy(rollout(&steps(yaml)));
     model.set_image("web:2");
     model.run_for(10);

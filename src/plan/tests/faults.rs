@@ -19,7 +19,7 @@ fn crash_after(mut model: Model, n: usize, act: impl Fn(&mut Model)) -> (Model, 
             if model.phase() == Some(Phase::Healthy) || model.phase() == Some(Phase::Degraded) {
                 break;
             }
-            model.run_for(1);
+            model.world.now += jiff::SignedDuration::from_millis(250);
             continue;
         }
         let left = if crashed { usize::MAX } else { n - written };
@@ -45,7 +45,9 @@ fn crash_after(mut model: Model, n: usize, act: impl Fn(&mut Model)) -> (Model, 
 }
 
 fn body(subsets: bool) -> serde_json::Value {
-    let list = steps("[{setWeight: 25}, {setWeight: 50}, {setCanaryScale: {replicas: 4}}, {setWeight: 75}]");
+    let list = steps(
+        "[{setWeight: 25}, {setWeight: 50}, {setCanaryScale: {replicas: 4}}, {setWeight: 75}]",
+    );
     if subsets { subset_rollout(&list) } else { rollout(&list) }
 }
 
@@ -56,10 +58,19 @@ fn a_crash_after_any_write_of_a_release_ends_the_same() {
         loop {
             let model = Model::healthy(body(subsets));
             let (model, crashed) = crash_after(model, n, |model| model.set_image("web:2"));
-            assert_eq!(model.phase(), Some(Phase::Healthy), "after write {n}: {}", model.story.join("\n"));
+            assert_eq!(
+                model.phase(),
+                Some(Phase::Healthy),
+                "after write {n}: {}",
+                model.story.join("\n")
+            );
             assert_eq!(model.stable(), Model::revision_of("web:2"), "after write {n}");
             assert_eq!(model.pods(&Model::revision_of("web:1")), 0, "after write {n}");
-            assert_eq!(model.weights, [25, 50, 75, 100, 0], "no step skipped or doubled after write {n}");
+            assert_eq!(
+                model.weights,
+                [25, 50, 75, 100, 0],
+                "no step skipped or doubled after write {n}"
+            );
             if !crashed {
                 assert!(n > 10, "the release has writes");
                 break;
@@ -94,20 +105,18 @@ fn a_crash_after_any_write_of_an_abort_ends_the_same() {
 fn a_crash_after_any_write_while_overtaking_ends_the_same() {
     let mut n = 0;
     loop {
-        let mut model = Model::healthy(rollout(&steps("[{setWeight: 80}]")));
+        let mut model =
+            Model::healthy(rollout(&steps("[{setWeight: 80}, {pause: {duration: 9}}]")));
         model.behave("web:2", Behaviour::ReadyAfter(1));
         model.set_image("web:2");
-        while model.canary_weight() != 80 {
-            model.settle();
-            model.look();
-            model.run_for(0);
-            if model.canary_weight() == 80 {
-                break;
-            }
-            model.world.now += jiff::SignedDuration::from_millis(200);
-        }
+        model.run_until(Phase::Paused);
         let (model, crashed) = crash_after(model, n, |model| model.set_image("web:3"));
-        assert_eq!(model.phase(), Some(Phase::Healthy), "after write {n}: {}", model.story.join("\n"));
+        assert_eq!(
+            model.phase(),
+            Some(Phase::Healthy),
+            "after write {n}: {}",
+            model.story.join("\n")
+        );
         assert_eq!(model.stable(), Model::revision_of("web:3"), "after write {n}");
         assert_eq!(model.pods(&Model::revision_of("web:2")), 0, "after write {n}");
         if !crashed {

@@ -19,7 +19,8 @@ fn weights_of_somebody_else_are_put_back_and_named() {
     model.edit_weight(10);
     model.run_for(2);
     assert_eq!(model.canary_weight(), 40);
-    let note = model.notes.iter().find(|note| note.reason == Reason::RouteEdited).expect("an Event");
+    let note =
+        model.notes.iter().find(|note| note.reason == Reason::RouteEdited).expect("an Event");
     assert!(note.text.contains("argocd"), "{}", note.text);
 }
 
@@ -65,7 +66,8 @@ fn a_contest_ends_by_resume() {
 
 #[test]
 fn a_weight_of_100_by_somebody_else_is_no_progress_of_ours() {
-    let mut model = Model::healthy(rollout(&steps("[{setWeight: 20}, {pause: {}}, {setWeight: 100}]")));
+    let mut model =
+        Model::healthy(rollout(&steps("[{setWeight: 20}, {pause: {}}, {setWeight: 100}]")));
     model.behave("web:2", Behaviour::ReadyAfter(60));
     model.set_image("web:2");
     model.run_for(5);
@@ -74,7 +76,10 @@ fn a_weight_of_100_by_somebody_else_is_no_progress_of_ours() {
     model.run_for(5);
     assert_eq!(model.canary_weight(), 0);
     model.run_until(Phase::Paused);
-    assert_eq!((model.canary_weight(), model.status().step.as_ref().map(|s| s.index)), (20, Some(1)));
+    assert_eq!(
+        (model.canary_weight(), model.status().step.as_ref().map(|s| s.index)),
+        (20, Some(1))
+    );
 }
 
 #[test]
@@ -94,7 +99,14 @@ fn weight_falls_to_what_ready_pods_can_carry_and_returns() {
         model.world.endpoints.get_mut("web-canary").unwrap().ready_pods.insert(name);
         model.look();
         assert_eq!(model.canary_weight(), 25);
-        assert!(model.status().message.contains("1 of 3 pods"), "{}", model.status().message);
+        // The message is written with the next look that is a second later.
+        model.world.now += jiff::SignedDuration::from_secs(1);
+        model.look();
+        let message = model.status().message.clone();
+        assert!(
+            message.contains("1 of 3 pods") && message.contains("ImagePullBackOff"),
+            "{message}"
+        );
         model.behave("web:2", Behaviour::ReadyAfter(0));
         model.run_for(5);
         assert_eq!(model.canary_weight(), 75);

@@ -17,7 +17,8 @@ fn message_after(edit: impl FnOnce(&mut Model)) -> (String, Model) {
 #[test]
 fn a_missing_service_is_named_and_its_arrival_is_enough() {
     let mut kept = None;
-    let (message, mut model) = message_after(|model| kept = model.world.services.remove("web-canary"));
+    let (message, mut model) =
+        message_after(|model| kept = model.world.services.remove("web-canary"));
     assert!(message.contains("canaryService: Service shop/web-canary does not exist"), "{message}");
     model.world.services.insert("web-canary".into(), kept.expect("service"));
     model.run_until(Phase::Healthy);
@@ -28,7 +29,10 @@ fn a_missing_service_is_named_and_its_arrival_is_enough() {
 #[test]
 fn a_missing_virtual_service_is_named() {
     let (message, _) = message_after(|model| model.world.routes[0] = None);
-    assert!(message.contains("virtualServices[0]: VirtualService shop/web does not exist"), "{message}");
+    assert!(
+        message.contains("virtualServices[0]: VirtualService shop/web does not exist"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -54,13 +58,19 @@ fn a_host_in_no_route_says_what_to_write() {
         object["spec"]["http"][0]["route"] = json!([{"destination": {"host": "web-stable"}}]);
         route.object = std::sync::Arc::new(object);
     });
-    assert!(message.contains("web-canary") && message.contains("VirtualService shop/web"), "{message}");
+    assert!(
+        message.contains("web-canary") && message.contains("VirtualService shop/web"),
+        "{message}"
+    );
 }
 
 #[test]
 fn what_an_older_rollout_claims_is_refused() {
     let (message, _) = message_after(|model| {
-        model.world.rival_claims.push("Service shop/web-stable is claimed by Rollout shop/a".into());
+        model
+            .world
+            .rival_claims
+            .push("Service shop/web-stable is claimed by Rollout shop/a".into());
     });
     assert!(message.contains("claimed by Rollout shop/a"), "{message}");
 }
@@ -68,7 +78,8 @@ fn what_an_older_rollout_claims_is_refused() {
 #[test]
 fn selector_and_template_must_agree() {
     let (message, _) = message_after(|model| {
-        model.edit_spec(|spec| drop(spec.selector.match_labels.insert("tier".into(), "web".into())));
+        model
+            .edit_spec(|spec| drop(spec.selector.match_labels.insert("tier".into(), "web".into())));
     });
     assert!(message.contains("`tier: web` of spec.selector.matchLabels is missing"), "{message}");
 }
