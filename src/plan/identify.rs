@@ -27,6 +27,7 @@ pub(super) fn draft(world: &World) -> Draft {
         actions: Vec::new(),
         cleanup: Vec::new(),
         notes: Vec::new(),
+        put_back: None,
         wait: None,
         shortfall: None,
         next_check: None,
