@@ -25,6 +25,7 @@ mod write;
 mod tests;
 
 pub use identify::replica_set_name;
+pub use status::refused;
 pub use validate::Problem;
 pub use write::FIELD_MANAGER;
 

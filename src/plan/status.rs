@@ -53,6 +53,23 @@ pub(super) fn finish(
     plan
 }
 
+/// The plan that shows in the status what the API server refused; nothing if it shows already.
+pub fn refused(world: &World, error: &str) -> Plan {
+    let problem = Problem(error.to_owned());
+    let mut draft = super::identify::unchanged(world);
+    draft.status.observed_generation = Some(world.rollout.generation);
+    draft.status.phase = Some(Phase::Degraded);
+    error.clone_into(&mut draft.status.message);
+    conditions(world, &mut draft, &[problem]);
+    let Draft { status, notes, .. } = draft;
+    let mut plan = Plan { notes, status, ..Plan::default() };
+    if *world.rollout.status != plan.status {
+        let write = Write::Status(Box::new(plan.status.clone()));
+        plan.actions.push(Action { write, why: "the API server refused a write".to_owned() });
+    }
+    plan
+}
+
 /// What must be remembered, without what merely tells: counts, messages, and times of progress.
 fn essence(status: &RolloutStatus) -> RolloutStatus {
     let mut essence = status.clone();
