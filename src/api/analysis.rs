@@ -274,7 +274,7 @@ pub enum OnNoData {
 }
 
 /// Where the numbers come from. Exactly one field is set.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.prometheus) != has(self.job)").message("a provider is exactly one of prometheus, job"))]
 pub struct Provider {
@@ -287,7 +287,7 @@ pub struct Provider {
 }
 
 /// A PromQL query, sent to the Prometheus HTTP API.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PrometheusProvider {
     /// Base address, such as `http://prometheus.monitoring:9090`. Default: the controller's
@@ -379,7 +379,7 @@ pub struct TlsOptions {
 }
 
 /// A Job that passes when it succeeds.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct JobProvider {
     /// Labels and annotations of the Job.
@@ -449,7 +449,7 @@ impl std::fmt::Display for Verdict {
 }
 
 /// What a run has found so far.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct AnalysisRunStatus {
     /// The verdict.
@@ -502,7 +502,7 @@ pub struct Summary {
 }
 
 /// What was found for one metric.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricResult {
     /// Its name.
@@ -545,7 +545,7 @@ pub struct MetricResult {
 }
 
 /// One measurement.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Measurement {
     /// Its verdict.

@@ -149,7 +149,7 @@ pub enum RouteKind {
 }
 
 /// A ReplicaSet to create.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewReplicaSet {
     /// Its name.
     pub name: String,
@@ -193,6 +193,8 @@ struct Draft {
     /// Writes that free resources: last.
     cleanup: Vec<Action>,
     notes: Vec<Note>,
+    /// The canary weight that somebody else's edit is replaced by in this pass.
+    put_back: Option<i32>,
     /// What the release waits for, in words.
     wait: Option<Wait>,
     /// Why the canary has less weight than the steps say, in words.

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
-    api::{ConditionType, Phase, Reason, RolloutStatus},
+    api::{ConditionType, Phase, Reason, RolloutStatus, Weights},
     world::World,
 };
 
@@ -23,7 +23,8 @@ pub(super) fn finish(
     if let Some(traffic) = traffic
         && (draft.stable.is_some() || traffic.all_weights_are(0))
     {
-        draft.status.weights = Some(traffic.shown());
+        let weights = draft.put_back.map_or_else(|| traffic.shown(), Weights::canary);
+        draft.status.weights = Some(weights);
     }
     counts(world, &mut draft);
     say(world, &mut draft, traffic, problems);

@@ -120,6 +120,10 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) {
             },
             why: messages::weight(highest, weight),
         };
+        if edited {
+            // So that the same edit, made again before the next status, is seen as one more.
+            draft.put_back = Some(weight);
+        }
         if weight < highest {
             draft.urgent.push(action);
         } else {

@@ -486,7 +486,7 @@ impl Model {
             if self.phase() == Some(phase) {
                 return;
             }
-            self.advance(plan.next_check, Duration::from_secs(3600));
+            self.advance(plan.next_check, Duration::from_hours(1));
         }
         panic!("never {phase}: {}\n{}", self.status().message, self.story.join("\n"));
     }

@@ -42,6 +42,16 @@ fn after_two_fights_it_is_a_condition_and_no_war() {
 }
 
 #[test]
+fn fights_within_a_second_count_as_well() {
+    let mut model = paused_at(40);
+    for _ in 0..3 {
+        model.edit_weight(10);
+        model.run_for(0);
+    }
+    assert_eq!(model.canary_weight(), 10, "left alone the third time");
+}
+
+#[test]
 fn a_contest_ends_by_resume() {
     let mut model = paused_at(40);
     for _ in 0..3 {

@@ -1,0 +1,262 @@
+//! What always holds (DESIGN, section 3), checked on a namespace's whole history.
+//!
+//! In: changes in the order in which the API server made them. Out: sentences about what was
+//! broken. Each rule is checked at the controller's own writes: what pods or people do meanwhile is
+//! not its fault, what it writes next is. Rules 2 and 3 speak of releases; before the first
+//! deployment is complete there is no stable revision to protect.
+
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::recorder::{Change, Key};
+use routes::{Destination, Rollout};
+
+/// Objects at one instant.
+pub type State = BTreeMap<Key, Value>;
+
+/// The label that tells revisions apart.
+const REVISION: &str = "sluice.dev/revision";
+
+/// Replays the changes. Returns what was broken, and when.
+pub fn broken(changes: &[Change]) -> Vec<String> {
+    let mut state = State::new();
+    let mut found = Vec::new();
+    for change in changes {
+        let before = match &change.object {
+            Some(object) => state.insert(change.key.clone(), object.clone()),
+            None => state.remove(&change.key),
+        };
+        let (Some(before), Some(after)) = (&before, &change.object) else { continue };
+        let rollouts: Vec<Rollout> = state
+            .iter()
+            .filter(|(key, _)| key.0 == "Rollout")
+            .map(|(_, object)| Rollout::new(object))
+            .collect();
+        for rollout in &rollouts {
+            let mut sentences = Vec::new();
+            let step = Step { state: &state, rollout, before, after, name: &change.key.1 };
+            match change.key.0 {
+                "VirtualService" => step.route(&mut sentences),
+                "DestinationRule" => step.rule(&mut sentences),
+                "Service" => step.service(&mut sentences),
+                "ReplicaSet" => step.size(&mut sentences),
+                _ => {}
+            }
+            let (kind, name) = &change.key;
+            let at = change.version;
+            found.extend(sentences.into_iter().map(|text| format!("{kind} {name} at {at}: {text}")));
+        }
+    }
+    found
+}
+
+/// The canary weights of a VirtualService's first managed route, in order and without repeats.
+pub fn canary_weights(changes: &[Change], rollout: &Value, name: &str) -> Vec<i64> {
+    let rollout = Rollout::new(rollout);
+    let mut weights = Vec::new();
+    for change in changes.iter().filter(|c| c.key.0 == "VirtualService" && c.key.1 == name) {
+        let Some(object) = &change.object else { continue };
+        let shown = rollout.weights(object).first().map(|(_, canary)| *canary);
+        if let Some(shown) = shown.filter(|shown| weights.last() != Some(shown)) {
+            weights.push(shown);
+        }
+    }
+    weights
+}
+
+/// One change, and the state after it.
+struct Step<'a> {
+    state: &'a State,
+    rollout: &'a Rollout<'a>,
+    before: &'a Value,
+    after: &'a Value,
+    name: &'a str,
+}
+
+impl Step<'_> {
+    /// Whether the controller made this change of a field.
+    fn ours(&self, field: &[&str]) -> bool {
+        let pointer: String = field.iter().map(|part| format!("/{part}")).collect();
+        self.before.pointer(&pointer) != self.after.pointer(&pointer)
+            && owner_is_sluice(self.after, field)
+    }
+
+    /// Rules 1, 2 and 4, at a change of weights.
+    fn route(&self, found: &mut Vec<String>) {
+        let rollout = self.rollout;
+        if !rollout.names_route(self.name) {
+            return;
+        }
+        let ours = ["http", "tls", "tcp"].iter().any(|kind| self.ours(&["spec", kind]));
+        if !ours {
+            return;
+        }
+        if rollout.without_weights(self.before) != rollout.without_weights(self.after) {
+            found.push("more than weights was changed".into());
+        }
+        let before = rollout.weights(self.before);
+        for (index, (stable, canary)) in rollout.weights(self.after).into_iter().enumerate() {
+            if stable + canary != 100 {
+                found.push(format!("weights {stable} and {canary} do not sum to 100"));
+            }
+            let (had_stable, had_canary) = before.get(index).copied().unwrap_or((0, 0));
+            if rollout.aborted() && canary > had_canary {
+                found.push(format!("the canary's weight rose to {canary} in an abort"));
+            }
+            if rollout.stable_revision().is_none() {
+                continue;
+            }
+            if canary > 0 {
+                self.serves(&rollout.canary(self.state), canary, canary > had_canary, found);
+            }
+            if stable > 0 {
+                let strict = stable > had_stable && !rollout.aborted();
+                self.serves(&rollout.stable(self.state), stable, strict, found);
+            }
+        }
+    }
+
+    /// Rule 2: a destination with weight reaches ready, published pods: enough of them where the
+    /// weight rises, and never none.
+    fn serves(&self, to: &Destination, weight: i64, strict: bool, found: &mut Vec<String>) {
+        let desired = self.rollout.replicas();
+        if desired == 0 {
+            return;
+        }
+        let need = if strict && !self.rollout.sets_scale() { share(desired, weight) } else { 1 };
+        let pods = to.serving(self.state);
+        if (pods.len() as i64) < need {
+            found.push(format!(
+                "{} has weight {weight} and {} of {need} serving pods {pods:?}",
+                to.name,
+                pods.len()
+            ));
+        }
+    }
+
+    /// Rule 1 for a DestinationRule: only the labels of the two subsets change.
+    fn rule(&self, found: &mut Vec<String>) {
+        if !self.rollout.names_rule(self.name) || !self.ours(&["spec", "subsets"]) {
+            return;
+        }
+        if self.rollout.without_labels(self.before) != self.rollout.without_labels(self.after) {
+            found.push("more than the labels of the two subsets was changed".into());
+        }
+        self.pointers(found);
+    }
+
+    /// Rule 2, when a Service selects another revision.
+    fn service(&self, found: &mut Vec<String>) {
+        if !self.rollout.names_service(self.name) || !self.ours(&["spec", "selector"]) {
+            return;
+        }
+        let others = |service: &Value| {
+            let mut service = service["spec"].clone();
+            service["selector"].as_object_mut().map(|labels| labels.remove(REVISION));
+            service
+        };
+        if others(self.before) != others(self.after) {
+            found.push("more than the revision in the selector was changed".into());
+        }
+        self.pointers(found);
+    }
+
+    /// Destinations with weight reach serving pods, and any destination reaches ready ones: users
+    /// may have routes of their own to it.
+    fn pointers(&self, found: &mut Vec<String>) {
+        let rollout = self.rollout;
+        if rollout.stable_revision().is_none() || rollout.replicas() == 0 {
+            return;
+        }
+        let (stable, canary) = (rollout.stable(self.state), rollout.canary(self.state));
+        for (weight_stable, weight_canary) in rollout.all_weights(self.state) {
+            for (to, weight) in [(&stable, weight_stable), (&canary, weight_canary)] {
+                if weight > 0 {
+                    self.serves(to, weight, false, found);
+                }
+            }
+        }
+        for to in [stable, canary] {
+            if to.ready(self.state).is_empty() {
+                found.push(format!("{} selects no ready pod", to.name));
+            }
+        }
+    }
+
+    /// Rules 2, 3 and 5, when a revision's size changes.
+    fn size(&self, found: &mut Vec<String>) {
+        let owner = self.after.pointer("/metadata/ownerReferences/0/name");
+        if owner.and_then(Value::as_str) != Some(self.rollout.name()) || !self.ours(&["spec", "replicas"]) {
+            return;
+        }
+        let desired = self.rollout.replicas();
+        let size = self.after["spec"]["replicas"].as_i64().unwrap_or(0);
+        let had = self.before["spec"]["replicas"].as_i64().unwrap_or(0);
+        let revision = self.after["metadata"]["labels"][REVISION].as_str().unwrap_or_default();
+        if size > had {
+            let sets = self.state.iter().filter(|(key, _)| key.0 == "ReplicaSet");
+            let ours = sets.filter(|(_, set)| {
+                set["metadata"]["ownerReferences"][0]["name"] == *self.rollout.name()
+            });
+            let total: i64 = ours.filter_map(|(_, set)| set["spec"]["replicas"].as_i64()).sum();
+            if total > 2 * desired {
+                found.push(format!("{total} pods in total, allowed are {}", 2 * desired));
+            }
+            return;
+        }
+        if self.rollout.stable_revision() == Some(revision) && size < desired {
+            found.push(format!("stable falls to {size} of {desired} pods"));
+        }
+        if self.rollout.stable_revision().is_none() || desired == 0 {
+            return;
+        }
+        let ends = [self.rollout.stable(self.state), self.rollout.canary(self.state)];
+        for (weight_stable, weight_canary) in self.rollout.all_weights(self.state) {
+            for (to, weight) in ends.iter().zip([weight_stable, weight_canary]) {
+                let reaches = to.revision(self.state).as_deref() == Some(revision);
+                let need = if self.rollout.sets_scale() { 1 } else { share(desired, weight).max(1) };
+                if reaches && size < need {
+                    found.push(format!(
+                        "{} reaches revision {revision} with weight {weight}, and it falls to {size} pods",
+                        to.name
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// `percent` of `pods`, rounded up.
+fn share(pods: i64, percent: i64) -> i64 {
+    (pods * percent + 99) / 100
+}
+
+/// Whether the controller is the last writer of a field, as `managedFields` say.
+fn owner_is_sluice(object: &Value, field: &[&str]) -> bool {
+    let pointer: String = field.iter().map(|part| format!("/f:{part}")).collect();
+    let entries = object["metadata"]["managedFields"].as_array();
+    entries.into_iter().flatten().any(|entry| {
+        entry["manager"] == "sluice"
+            && entry["subresource"].is_null()
+            && entry.pointer(&format!("/fieldsV1{pointer}")).is_some()
+    })
+}
+
+/// Names of pods that are ready, with these labels.
+fn ready_pods(state: &State, labels: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let pods = state.iter().filter(|(key, _)| key.0 == "Pod");
+    let ready = pods.filter(|(_, pod)| {
+        let conditions = pod["status"]["conditions"].as_array();
+        let ready = conditions.into_iter().flatten().any(|condition| {
+            condition["type"] == "Ready" && condition["status"] == "True"
+        });
+        let matches = labels.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
+        ready && matches && pod["metadata"]["deletionTimestamp"].is_null()
+    });
+    ready.map(|(key, _)| key.1.clone()).collect()
+}

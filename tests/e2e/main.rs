@@ -1,0 +1,31 @@
+//! Releases on a real control plane: the shipped controller with the shipped rights, users' tools,
+//! a real Prometheus. `make e2e` runs them; `cargo test` alone does not.
+//!
+//! One control plane and one controller serve all tests, each of which has a namespace of its own
+//! and, where it stops or kills controllers, a controller instance of its own. After every test the
+//! namespace's whole history is checked against what always holds (`invariants`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_wrap,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on has failed; numbers of pods are small"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod analysis;
+mod app;
+mod commands;
+mod contested;
+mod crashes;
+mod deadline;
+mod invariants;
+mod invalid;
+mod leaders;
+mod overtaken;
+mod recorder;
+mod scenario;
+mod seeds;
+mod smoke;

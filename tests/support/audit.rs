@@ -1,0 +1,103 @@
+//! The API server's audit log: who asked for what, when, and how it was answered.
+
+use std::{
+    io::{BufRead, BufReader, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+/// One answered request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    stage: String,
+    /// What was asked: `get`, `patch`, `watch` and so on.
+    pub verb: String,
+    user: CallUser,
+    #[serde(default)]
+    object_ref: Option<ObjectRef>,
+    #[serde(default)]
+    response_status: Option<ResponseStatus>,
+    /// When the request came in.
+    #[serde(rename = "requestReceivedTimestamp")]
+    pub received: Timestamp,
+    /// When it was answered.
+    #[serde(rename = "stageTimestamp")]
+    pub answered: Timestamp,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct CallUser {
+    username: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ObjectRef {
+    resource: String,
+    namespace: String,
+    name: String,
+    subresource: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ResponseStatus {
+    #[serde(default)]
+    code: u16,
+}
+
+impl Call {
+    /// Who asked.
+    pub fn user(&self) -> &str {
+        &self.user.username
+    }
+
+    /// Of which resource, with the subresource: `pods`, `rollouts/status`.
+    pub fn resource(&self) -> String {
+        match &self.object_ref {
+            Some(object) if object.subresource.is_empty() => object.resource.clone(),
+            Some(object) => format!("{}/{}", object.resource, object.subresource),
+            None => String::new(),
+        }
+    }
+
+    /// Namespace and name of the object; the name is empty where the server chooses it.
+    pub fn object(&self) -> (&str, &str) {
+        self.object_ref.as_ref().map_or(("", ""), |object| (&object.namespace, &object.name))
+    }
+
+    /// Whether it was answered with success.
+    pub fn succeeded(&self) -> bool {
+        self.code() < 300
+    }
+
+    /// The HTTP status of the answer.
+    pub fn code(&self) -> u16 {
+        self.response_status.as_ref().map_or(0, |status| status.code)
+    }
+}
+
+/// Where the log ends now, to read on from there later.
+pub fn end(log: &Path) -> u64 {
+    std::fs::metadata(log).map_or(0, |meta| meta.len())
+}
+
+/// The requests answered since `from`, in the order of their answers. A watch is there once it ends.
+pub fn calls_since(log: &Path, from: u64) -> Vec<Call> {
+    let mut file = std::fs::File::open(log).expect("the audit log is there");
+    file.seek(SeekFrom::Start(from)).expect("the audit log only grows");
+    let mut calls = Vec::new();
+    let mut lines = BufReader::new(file.take(u64::MAX));
+    let mut line = String::new();
+    // A last line that is being written now has no end yet, and is left out.
+    while lines.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
+        let call: Call = serde_json::from_str(&line).expect("the audit log is JSON lines");
+        if call.stage == "ResponseComplete" {
+            calls.push(call);
+        }
+        line.clear();
+    }
+    calls
+}

@@ -1,0 +1,169 @@
+//! The control plane of `tests/cluster`, with our CRDs, Istio's, and the controller's rights.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use kube::{Client, Config, config::KubeConfigOptions, config::Kubeconfig};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::{
+    kubectl::User,
+    package,
+    wait::until,
+};
+
+/// The longest time that the control plane may take to start on a busy machine.
+const START: Duration = Duration::from_secs(120);
+
+/// Namespace and name of the controller's service account.
+pub const CONTROLLER: (&str, &str) = ("sluice-system", "sluice");
+
+/// Rights for the controller while `config/` has none.
+const FALLBACK_RIGHTS: &str = include_str!("rights.yaml");
+
+/// A running control plane. It ends with this process.
+pub struct Cluster {
+    /// Files of this run.
+    pub folder: PathBuf,
+    /// An administrator.
+    pub admin: User,
+    /// The controller's kubeconfig: a token of its service account.
+    pub controller_kubeconfig: PathBuf,
+    /// The API server's audit log.
+    pub audit_log: PathBuf,
+    /// An administrator's client, without rate limits.
+    pub client: Client,
+    /// Held for its standard input: the control plane ends when that closes.
+    process: Child,
+}
+
+impl Cluster {
+    /// Starts a control plane and installs what the controller needs.
+    pub async fn start(folder: PathBuf) -> Self {
+        let binary = package().join("target/cluster/testcluster");
+        assert!(binary.exists(), "no control plane to test on: run tests/cluster/build.sh first");
+        let kubeconfig = folder.join("admin.kubeconfig");
+        let audit_log = folder.join("audit.log");
+        let process = launch(&binary, &folder, &kubeconfig, &audit_log).await;
+        let admin = User { kubeconfig: kubeconfig.clone(), namespace: String::new() };
+        let controller_kubeconfig = folder.join("controller.kubeconfig");
+        install(&admin).await;
+        let token = controller_token(&admin).await;
+        write_kubeconfig(&kubeconfig, &token, &controller_kubeconfig);
+        let client = client(&kubeconfig).await;
+        Self { folder, admin, controller_kubeconfig, audit_log, client, process }
+    }
+
+    /// Stops the control plane and waits for its end.
+    pub async fn stop(mut self) {
+        drop(self.process.stdin.take());
+        let ended = timeout(Duration::from_secs(30), self.process.wait()).await;
+        assert!(ended.is_ok(), "the control plane did not end");
+    }
+
+    /// An administrator in a namespace.
+    pub fn user(&self, namespace: &str) -> User {
+        User { kubeconfig: self.admin.kubeconfig.clone(), namespace: namespace.to_owned() }
+    }
+
+    /// The name of the controller's user in the audit log.
+    pub fn controller_user() -> String {
+        let (namespace, name) = CONTROLLER;
+        format!("system:serviceaccount:{namespace}:{name}")
+    }
+}
+
+async fn launch(binary: &Path, folder: &Path, kubeconfig: &Path, audit_log: &Path) -> Child {
+    let log = std::fs::File::create(folder.join("testcluster.log")).expect("the folder is ours");
+    let mut process = Command::new(binary)
+        .arg("-until-stdin-closes")
+        .arg("-kubeconfig")
+        .arg(kubeconfig)
+        .arg("-audit-log")
+        .arg(audit_log)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the control plane starts");
+    let mut lines = BufReader::new(process.stdout.take().expect("stdout is a pipe")).lines();
+    let ready = async {
+        while let Some(line) = lines.next_line().await.expect("lines are text") {
+            if line.starts_with("READY") {
+                return;
+            }
+        }
+        panic!("the control plane ended at its start: see {}", folder.display());
+    };
+    timeout(START, ready).await.expect("the control plane is ready in time");
+    process
+}
+
+/// CRDs, the controller's namespace, account and rights.
+async fn install(admin: &User) {
+    let package = package();
+    let crds = package.join("crds");
+    let istio = package.join("target/cluster/istio-crds.yaml");
+    admin
+        .kubectl(&format!("apply -f {}", crds.display()), "")
+        .await
+        .expect("our CRDs can be applied");
+    admin
+        .kubectl(&format!("apply --server-side -f {}", istio.display()), "")
+        .await
+        .expect("Istio's CRDs can be applied");
+    admin
+        .kubectl("wait crd --all --for=condition=Established --timeout=60s", "")
+        .await
+        .expect("the CRDs are served");
+    let rights = package.join("config/rbac");
+    let (namespace, name) = CONTROLLER;
+    // Whoever installs the manifests may have a namespace for them already.
+    admin.kubectl(&format!("create namespace {namespace}"), "").await.expect("a namespace");
+    if rights.exists() {
+        let recursive = format!("apply -R -f {}", rights.display());
+        admin.kubectl(&recursive, "").await.expect("the shipped rights");
+    } else {
+        admin.apply(FALLBACK_RIGHTS).await;
+    }
+    let account = format!("get serviceaccount {name} -n {namespace}");
+    admin.kubectl(&account, "").await.expect("the controller's account is among the rights");
+}
+
+async fn controller_token(admin: &User) -> String {
+    let (namespace, name) = CONTROLLER;
+    let line = format!("create token {name} -n {namespace} --duration=8h");
+    let token = until("a token", Duration::from_secs(30), async || {
+        let answer = admin.kubectl(&line, "").await;
+        (answer.code == 0).then(|| answer.stdout.trim().to_owned())
+    });
+    token.await.unwrap()
+}
+
+/// The administrator's kubeconfig with another token in it.
+fn write_kubeconfig(admin: &Path, token: &str, to: &Path) {
+    let mut kubeconfig = Kubeconfig::read_from(admin).expect("the kubeconfig can be read");
+    for user in &mut kubeconfig.auth_infos {
+        let info = user.auth_info.get_or_insert_default();
+        info.token = None;
+        info.token_file = Some(to.with_extension("token").display().to_string());
+    }
+    std::fs::write(to.with_extension("token"), token).expect("the folder is ours");
+    let text = serde_json::to_string(&kubeconfig).expect("a kubeconfig is JSON");
+    std::fs::write(to, text).expect("the folder is ours");
+}
+
+async fn client(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read");
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    Client::try_from(config.expect("the kubeconfig is sound")).expect("a client")
+}
