@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use sluice::cli::crds;
@@ -207,7 +207,9 @@ fn files(folder: &str) -> Vec<String> {
 
 /// Every Rust file below `folder` with its text.
 fn sources(folder: &str) -> BTreeMap<String, String> {
-    let rust = files(folder).into_iter().filter(|path| path.ends_with(".rs"));
+    let rust = files(folder)
+        .into_iter()
+        .filter(|path| Path::new(path).extension().is_some_and(|kind| kind == "rs"));
     rust.map(|path| (path.clone(), read(&path))).collect()
 }
 
@@ -282,7 +284,7 @@ fn modules(path: &str) -> Vec<String> {
     for (_, line) in code(&text) {
         let line = line.trim();
         if let Some(place) = line.strip_prefix("#[path = \"") {
-            elsewhere = Some(folder.join(place.trim_end_matches("\"]")));
+            elsewhere = Some(normal(&folder.join(place.trim_end_matches("\"]"))));
             continue;
         }
         let words: Vec<&str> = line.trim_end_matches(';').split(' ').collect();
@@ -290,16 +292,28 @@ fn modules(path: &str) -> Vec<String> {
         let Some(name) = at.and_then(|at| words.get(at + 1)).filter(|_| line.ends_with(';')) else {
             continue;
         };
-        match elsewhere.take() {
-            Some(place) => found.push(place),
-            None => {
-                found.push(below.join(format!("{name}.rs")));
-                found.push(below.join(name).join("mod.rs"));
-            }
+        if let Some(place) = elsewhere.take() {
+            found.push(place);
+        } else {
+            found.push(below.join(format!("{name}.rs")));
+            found.push(below.join(name).join("mod.rs"));
         }
     }
     let found = found.into_iter().filter(|path| root().join(path).is_file());
     found.map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+/// A path without `..`.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            normal.pop();
+        } else {
+            normal.push(part);
+        }
+    }
+    normal
 }
 
 fn list(names: &[&str]) -> String {

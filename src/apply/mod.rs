@@ -7,7 +7,7 @@
 mod objects;
 mod run;
 
-pub use run::RunApplier;
+pub use run::{JobStart, RunApplier};
 
 use std::collections::BTreeSet;
 

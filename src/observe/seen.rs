@@ -190,12 +190,10 @@ pub fn pod(object: Pod) -> SeenPod {
     // It runs, and its readiness probe does not pass.
     let unready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "False");
     let unready = unready.filter(|_| status.phase.as_deref() == Some("Running"));
-    let problem = waiting
-        .map(|waiting| sentence(waiting.reason, waiting.message))
-        .or_else(|| {
-            let condition = unschedulable.or(unready)?;
-            Some(sentence(condition.reason.clone(), condition.message.clone()))
-        });
+    let problem = waiting.map(|waiting| sentence(waiting.reason, waiting.message)).or_else(|| {
+        let condition = unschedulable.or(unready)?;
+        Some(sentence(condition.reason.clone(), condition.message.clone()))
+    });
     let owner = controller(meta.owner_references.as_ref());
     let owner = owner.map(|owner| owner.name.clone()).unwrap_or_default();
     let pod = world::Pod {
