@@ -1,3 +1,27 @@
-.PHONY: crds
-crds:
-	cargo run --quiet -- crds crds
+.PHONY: help check crds golden demo e2e bench
+
+help: ## Says what there is
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile
+
+check: ## Formatting, lints, docs and the tests that need nothing but Rust
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
+	cargo test --locked
+
+crds: ## Writes crds/ from src/api
+	cargo run --quiet --locked -- crds crds
+
+golden: crds ## Regenerates all generated files; review the diff
+
+demo: ## Runs good and bad releases on a control plane of its own; needs Go and kubectl
+	hack/demo.sh
+
+e2e: ## Tests on a real control plane and a real Prometheus; needs Go and kubectl
+	tests/cluster/build.sh
+	hack/prometheus.sh
+	cargo test --locked --test e2e -- --test-threads=4
+
+bench: ## Counts API calls and times releases on the real control plane
+	tests/cluster/build.sh
+	cargo test --locked --release --test bench

@@ -67,7 +67,7 @@ pub struct Due {
 }
 
 /// What follows from the measurements.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Advance {
     /// The new status.
     pub status: AnalysisRunStatus,

@@ -101,7 +101,7 @@ pub struct LabelSelector {
 }
 
 /// A pod template, kept whole: fields that this version of Sluice does not know pass unchanged.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
     /// Labels and annotations of the pods.

@@ -18,7 +18,7 @@ pub struct RolloutStatus {
     /// What the Rollout does or waits for, in one line.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Conditions: Available, Progressing, Paused, Completed, Healthy, InvalidSpec, RouteContested.
+    /// Conditions: Available, Progressing, Paused, Completed, Healthy, `InvalidSpec`, `RouteContested`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The generation of the spec that this status speaks of.

@@ -7,7 +7,7 @@
 mod objects;
 mod run;
 
-pub use run::RunApplier;
+pub use run::{JobStart, RunApplier};
 
 use std::collections::BTreeSet;
 
@@ -115,7 +115,7 @@ impl Applier<'_> {
                         touched.extend(self.caches.put(object, world.now));
                     }
                 }
-                Err(error) => return Err((touched, self.classify(what, error))),
+                Err(error) => return Err((touched, classify(what, error))),
             }
         }
         Ok(touched)
@@ -131,8 +131,9 @@ impl Applier<'_> {
         let owner = || objects::owner(&world.rollout.name, &world.rollout.uid);
         match write {
             Write::Status(status) => {
-                let from = serde_json::to_value(&*world.rollout.status).map_err(Failure::json)?;
-                let to = serde_json::to_value(status).map_err(Failure::json)?;
+                let from = serde_json::to_value(&*world.rollout.status)
+                    .map_err(|error| Failure::json(&error))?;
+                let to = serde_json::to_value(status).map_err(|error| Failure::json(&error))?;
                 let from = if world.rollout.status.phase.is_none() {
                     Value::Object(serde_json::Map::new())
                 } else {
@@ -177,7 +178,7 @@ impl Applier<'_> {
             Write::CreateRun { name, spec, labels } => {
                 let body = objects::run(name, spec, labels, &owner());
                 let api = self.runs(namespace);
-                let object = serde_json::from_value(body).map_err(Failure::json)?;
+                let object = serde_json::from_value(body).map_err(|error| Failure::json(&error))?;
                 let object = api.create(&post(), &object).await?;
                 Ok(Some(object.observed(Kind::AnalysisRun)))
             }
@@ -207,7 +208,8 @@ impl Applier<'_> {
     ) -> Result<Option<Object>, Failure> {
         let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), &world.rollout.namespace);
         let body = objects::replica_set(new, &world.rollout.spec, owner);
-        let body: ReplicaSet = serde_json::from_value(body).map_err(Failure::template)?;
+        let body: ReplicaSet =
+            serde_json::from_value(body).map_err(|error| Failure::template(&error))?;
         match api.create(&post(), &body).await {
             Ok(object) => Ok(Some(object.observed(Kind::ReplicaSet))),
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
@@ -252,29 +254,29 @@ impl Applier<'_> {
     fn runs(&self, namespace: &str) -> Api<DynamicObject> {
         self.dynamic(namespace, &resource("sluice.dev", "v1alpha1", "AnalysisRun"))
     }
+}
 
-    fn classify(&self, what: String, failure: Failure) -> Error {
-        let source = match failure {
-            Failure::NameTaken(name) => return Error::NameTaken { name },
-            Failure::Malformed(message) => return Error::Refused { what, message },
-            Failure::Api(source) => source,
-        };
-        let kube::Error::Api(status) = &source else { return Error::Unavailable { what, source } };
-        match status.code {
-            // A failed `test` of a JSON patch is answered 422, a wrong resource version 409; an
-            // object that is gone must be looked for again too.
-            404 | 409 => Error::Conflict { what, source },
-            422 if status.message.contains("testing path")
-                || status.message.contains("test failed")
-                || status.message.contains("testing value") =>
-            {
-                Error::Conflict { what, source }
-            }
-            400 | 403 | 413 | 422 => {
-                Error::Refused { what, message: status.message.chars().take(600).collect() }
-            }
-            _ => Error::Unavailable { what, source },
+fn classify(what: String, failure: Failure) -> Error {
+    let source = match failure {
+        Failure::NameTaken(name) => return Error::NameTaken { name },
+        Failure::Malformed(message) => return Error::Refused { what, message },
+        Failure::Api(source) => source,
+    };
+    let kube::Error::Api(status) = &source else { return Error::Unavailable { what, source } };
+    match status.code {
+        // A failed `test` of a JSON patch is answered 422, a wrong resource version 409; an
+        // object that is gone must be looked for again too.
+        404 | 409 => Error::Conflict { what, source },
+        422 if status.message.contains("testing path")
+            || status.message.contains("test failed")
+            || status.message.contains("testing value") =>
+        {
+            Error::Conflict { what, source }
         }
+        400 | 403 | 413 | 422 => {
+            Error::Refused { what, message: status.message.chars().take(600).collect() }
+        }
+        _ => Error::Unavailable { what, source },
     }
 }
 
@@ -285,11 +287,11 @@ enum Failure {
 }
 
 impl Failure {
-    fn json(error: serde_json::Error) -> Self {
+    fn json(error: &serde_json::Error) -> Self {
         Self::Malformed(error.to_string())
     }
 
-    fn template(error: serde_json::Error) -> Self {
+    fn template(error: &serde_json::Error) -> Self {
         Self::Malformed(format!("spec.template is no pod template: {error}"))
     }
 }
@@ -334,7 +336,7 @@ fn post() -> PostParams {
 }
 
 fn json_patch<T: serde::Serialize>(patch: Value) -> Result<Patch<T>, Failure> {
-    serde_json::from_value(patch).map(Patch::Json).map_err(Failure::json)
+    serde_json::from_value(patch).map(Patch::Json).map_err(|error| Failure::json(&error))
 }
 
 async fn delete<K>(

@@ -9,10 +9,20 @@ use serde_json::Value;
 
 use super::{Fence, delete, objects, params, post, resource};
 use crate::{
-    analysis::verdict::Reading,
     api::{AnalysisRun, AnalysisRunStatus},
     observe::{Caches, Kind, Watched},
 };
+
+/// What came of starting a Job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobStart {
+    /// It is there.
+    Started,
+    /// It cannot be there until somebody changes something: why, as a sentence.
+    Refused(String),
+    /// The API server could not be asked, or the lease is not held: try again.
+    Again,
+}
 
 /// Writes for one AnalysisRun.
 pub struct RunApplier<'a> {
@@ -38,51 +48,44 @@ impl RunApplier<'_> {
         Api::namespaced_with(self.client.clone(), self.namespace, &resource)
     }
 
-    /// Starts a Job. None if that must be tried again: the API server could not be asked, or the
-    /// lease is not held.
-    pub async fn create_job(&self, run: &AnalysisRun, name: &str, body: Value) -> Option<Reading> {
-        let name = name.to_owned();
+    /// Starts a Job.
+    pub async fn create_job(&self, run: &AnalysisRun, name: &str, body: Value) -> JobStart {
         let job: Job = match serde_json::from_value(body) {
             Ok(job) => job,
-            Err(error) => {
-                let message = format!("this is no Job: {error}");
-                return Some(Reading::JobUnstartable { name, message });
-            }
+            Err(error) => return JobStart::Refused(format!("this is no Job: {error}")),
         };
         if !self.fence.is_open() {
-            return None;
+            return JobStart::Again;
         }
         match self.jobs().create(&post(), &job).await {
             Ok(job) => {
                 tracing::info!(job = name, "Job started");
                 self.caches.put(job.observed(Kind::Job), self.now);
-                Some(Reading::JobRunning { name })
+                JobStart::Started
             }
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
                 self.existing_job(run, name).await
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 413 | 422) => {
-                let message = format!("the API server refuses the Job: {}", status.message);
-                Some(Reading::JobUnstartable { name, message })
+                JobStart::Refused(format!("the API server refuses the Job: {}", status.message))
             }
             Err(error) => {
                 tracing::warn!(%error, job = name, "the Job could not be started; will retry");
-                None
+                JobStart::Again
             }
         }
     }
 
     /// A Job of that name is ours if an earlier create was carried out but its answer was lost.
-    async fn existing_job(&self, run: &AnalysisRun, name: String) -> Option<Reading> {
-        let job = self.jobs().get(&name).await.ok()?;
+    async fn existing_job(&self, run: &AnalysisRun, name: &str) -> JobStart {
+        let Ok(job) = self.jobs().get(name).await else { return JobStart::Again };
         let owners = job.metadata.owner_references.as_ref();
         let uid = run.metadata.uid.as_ref();
         if owners.into_iter().flatten().any(|owner| Some(&owner.uid) == uid) {
             self.caches.put(job.observed(Kind::Job), self.now);
-            return Some(Reading::JobRunning { name });
+            return JobStart::Started;
         }
-        let message = "a Job of this name belongs to somebody else; delete it".to_owned();
-        Some(Reading::JobUnstartable { name, message })
+        JobStart::Refused("a Job of this name belongs to somebody else; delete it".to_owned())
     }
 
     /// Deletes a Job whose outcome does not matter any more.

@@ -24,7 +24,7 @@ pub struct Flags {
     /// Serve only Rollouts with this label sluice.dev/instance (default: those without one)
     #[arg(long, env = "SLUICE_INSTANCE", default_value = "")]
     instance: String,
-    /// Address of Prometheus for metrics that name none, such as http://prometheus.monitoring:9090
+    /// Address of Prometheus for metrics that name none, such as <http://prometheus.monitoring:9090>
     #[arg(long, env = "SLUICE_PROMETHEUS_URL")]
     prometheus_url: Option<String>,
     /// Address of /healthz, /readyz and /metrics
@@ -39,7 +39,7 @@ pub struct Flags {
     /// Name of this process in the Lease (default: the host name and a number)
     #[arg(long, env = "SLUICE_IDENTITY")]
     identity: Option<String>,
-    /// What to log, such as info, debug or sluice::controller=debug
+    /// What to log, such as info, debug or `sluice::controller=debug`
     #[arg(long, env = "SLUICE_LOG", default_value = "info")]
     log_level: String,
     /// How to log: json or text

@@ -16,7 +16,7 @@ use crate::{
         verdict::Reading,
     },
     api::AnalysisRun,
-    apply::RunApplier,
+    apply::{JobStart, RunApplier},
     observe::{Touched, cache::Key},
 };
 
@@ -150,7 +150,11 @@ async fn job_reading(
     let Some(name) = &due.running_job else {
         let name = job::name(run_name, due.metric, due.number);
         return match job::build(run, due.metric, due.number) {
-            Ok(body) => applier.create_job(run, &name, body).await,
+            Ok(body) => match applier.create_job(run, &name, body).await {
+                JobStart::Started => Some(Reading::JobRunning { name }),
+                JobStart::Refused(message) => Some(Reading::JobUnstartable { name, message }),
+                JobStart::Again => None,
+            },
             Err(error) => Some(Reading::JobUnstartable { name, message: error.to_string() }),
         };
     };

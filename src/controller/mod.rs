@@ -178,20 +178,20 @@ pub async fn run(
 
     let mut queue = Queue::default();
     // Caches fill, and a candidate waits, before anything is decided.
-    let lead = async {
+    let acquire = async {
         match &candidate {
             Some(candidate) => candidate.acquire(&context.fence).await,
             None => Ok(()),
         }
     };
-    tokio::pin!(lead);
+    tokio::pin!(acquire);
     let mut listed = BTreeSet::new();
     let mut leading = false;
     while !leading || !watches::is_complete(&listed) {
         tokio::select! {
             () = &mut stop => return end(candidate.as_ref(), &context, tasks).await,
-            led = &mut lead, if !leading => {
-                led?;
+            acquired = &mut acquire, if !leading => {
+                acquired?;
                 leading = true;
                 tracing::info!("leading");
             }
@@ -283,7 +283,9 @@ async fn work(
         tokio::select! {
             report = reports.recv() => match report {
                 Some(Report::Touched(touched)) => {
-                    touched.into_iter().for_each(|touched| enqueue(context, queue, touched));
+                    for touched in touched {
+                        enqueue(context, queue, touched);
+                    }
                 }
                 Some(Report::Listed(_)) => {}
                 None => anyhow::bail!("all watches ended"),
@@ -310,7 +312,9 @@ fn finish(
             if let Some(at) = outcome.next_check {
                 queue.add_at(item, at);
             }
-            outcome.touched.into_iter().for_each(|touched| enqueue(context, queue, touched));
+            for touched in outcome.touched {
+                enqueue(context, queue, touched);
+            }
         }
         Err(error) => {
             context.metrics.panics.inc();

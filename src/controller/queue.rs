@@ -23,7 +23,7 @@ pub enum Priority {
 pub struct Queue<T> {
     waiting: BTreeMap<(Priority, u64), T>,
     places: BTreeMap<T, (Priority, u64)>,
-    later: BTreeMap<(Timestamp, T), ()>,
+    later: BTreeSet<(Timestamp, T)>,
     due: BTreeMap<T, Timestamp>,
     working: BTreeSet<T>,
     again: BTreeMap<T, Priority>,
@@ -35,7 +35,7 @@ impl<T: Ord + Clone> Default for Queue<T> {
         Self {
             waiting: BTreeMap::new(),
             places: BTreeMap::new(),
-            later: BTreeMap::new(),
+            later: BTreeSet::new(),
             due: BTreeMap::new(),
             working: BTreeSet::new(),
             again: BTreeMap::new(),
@@ -68,12 +68,12 @@ impl<T: Ord + Clone> Queue<T> {
         if let Some(before) = self.due.insert(item.clone(), at) {
             self.later.remove(&(before, item.clone()));
         }
-        self.later.insert((at, item), ());
+        self.later.insert((at, item));
     }
 
     /// The next item to look at, if there is one.
     pub fn take(&mut self, now: Timestamp) -> Option<T> {
-        while let Some(((at, item), ())) = self.later.first_key_value() {
+        while let Some((at, item)) = self.later.first() {
             if *at > now {
                 break;
             }
@@ -103,7 +103,7 @@ impl<T: Ord + Clone> Queue<T> {
 
     /// When the next item becomes due, if none waits now.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.later.first_key_value().map(|((at, _), ())| *at)
+        self.later.first().map(|(at, _)| *at)
     }
 
     /// Number of items that wait to be looked at now.

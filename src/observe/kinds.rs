@@ -176,7 +176,7 @@ impl Caches {
             }
             Object::Job(object) => self.jobs.put(key, version, seen::job(*object), now),
             Object::Dynamic(kind, object) => match kind {
-                Kind::Rollout => self.rollouts.put(key, version, seen::rollout(*object), now),
+                Kind::Rollout => self.rollouts.put(key, version, seen::rollout(&object), now),
                 Kind::VirtualService => {
                     self.virtual_services.put(key, version, seen::route(*object), now)
                 }

@@ -144,7 +144,7 @@ impl Caches {
             let pods = self.pods.in_group(namespace, &set.name);
             set.pods = pods.into_iter().map(|(_, entry)| entry.value.pod.clone()).collect();
             match &set.owner {
-                Some(owner) if owner == uid => owned.push(set),
+                Some(by) if by == uid => owned.push(set),
                 None if !set.fingerprint.is_empty() => orphans.push(set),
                 _ => {}
             }

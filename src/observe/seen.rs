@@ -54,7 +54,7 @@ pub struct SeenRollout {
 impl Cached for SeenRollout {}
 
 /// Reads a Rollout; a malformed one yields its error, so that it disturbs no other.
-pub fn rollout(object: DynamicObject) -> SeenRollout {
+pub fn rollout(object: &DynamicObject) -> SeenRollout {
     let meta = &object.metadata;
     let annotations = meta.annotations.as_ref();
     let command = annotations.and_then(|a| a.get(COMMAND_ANNOTATION));
@@ -190,12 +190,10 @@ pub fn pod(object: Pod) -> SeenPod {
     // It runs, and its readiness probe does not pass.
     let unready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "False");
     let unready = unready.filter(|_| status.phase.as_deref() == Some("Running"));
-    let problem = waiting
-        .map(|waiting| sentence(waiting.reason, waiting.message))
-        .or_else(|| {
-            let condition = unschedulable.or(unready)?;
-            Some(sentence(condition.reason.clone(), condition.message.clone()))
-        });
+    let problem = waiting.map(|waiting| sentence(waiting.reason, waiting.message)).or_else(|| {
+        let condition = unschedulable.or(unready)?;
+        Some(sentence(condition.reason.clone(), condition.message.clone()))
+    });
     let owner = controller(meta.owner_references.as_ref());
     let owner = owner.map(|owner| owner.name.clone()).unwrap_or_default();
     let pod = world::Pod {
@@ -279,7 +277,7 @@ pub fn slice(object: EndpointSlice) -> SeenSlice {
 }
 
 /// A VirtualService or DestinationRule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenRoute {
     /// The object, without `managedFields` and `status`.
     pub object: Arc<Value>,

@@ -32,10 +32,10 @@ pub(super) fn draft(world: &World) -> Draft {
         shortfall: None,
         next_check: None,
     };
-    if draft.status.current_revision.as_ref() != Some(&draft.target) {
-        begin(world, &mut draft);
-    } else {
+    if draft.status.current_revision.as_ref() == Some(&draft.target) {
         follow_edited_steps(world, &mut draft);
+    } else {
+        begin(world, &mut draft);
     }
     for orphan in &world.orphans {
         draft.actions.push(Action {
@@ -92,7 +92,9 @@ fn begin(world: &World, draft: &mut Draft) {
     status.current_revision = Some(draft.target.clone());
     status.attempt = 1;
     reset(world, status);
-    if draft.stable.as_ref() != Some(&draft.target) {
+    if draft.stable.as_ref() == Some(&draft.target) {
+        status.step = None;
+    } else {
         let images = world.rollout.spec.template.images();
         let note = messages::release_started(status.revision, &draft.target, &images);
         status.history.insert(
@@ -111,8 +113,6 @@ fn begin(world: &World, draft: &mut Draft) {
         );
         status.history.truncate(HISTORY);
         draft.note(note);
-    } else {
-        status.step = None;
     }
 }
 
@@ -170,8 +170,8 @@ pub(super) fn end_record(
     if let Some(record) = status.history.first_mut().filter(|record| record.outcome.is_none()) {
         record.ended_at = Some(world.now);
         record.outcome = Some(outcome);
-        record.by = by.to_owned();
-        record.reason = reason.to_owned();
+        by.clone_into(&mut record.by);
+        reason.clone_into(&mut record.reason);
         record.attempt = status.attempt;
     }
 }

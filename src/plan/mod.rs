@@ -149,7 +149,7 @@ pub enum RouteKind {
 }
 
 /// A ReplicaSet to create.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewReplicaSet {
     /// Its name.
     pub name: String,

@@ -31,7 +31,9 @@ pub(super) enum SizeRule {
 /// A short hash of the list of steps.
 pub(super) fn steps_hash(steps: &[Step]) -> String {
     let text = serde_json::to_string(steps).unwrap_or_default();
-    Sha256::digest(text.as_bytes()).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(text.as_bytes());
+    let start = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{start:016x}")
 }
 
 /// Adds up `steps[0..=index]`: the last weight and the last scale win. Being recomputed at each

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub const BEAT: Duration = Duration::from_secs(10);
 
 /// Without a sign of life for this long, the controller counts as dead.
-const DEAD_AFTER: Duration = Duration::from_secs(60);
+const DEAD_AFTER: Duration = Duration::from_mins(1);
 
 /// Signs of life.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ mod tests {
         let health = Health::default();
         assert!(health.is_alive(), "it has not begun");
         health.beat();
-        tokio::time::advance(DEAD_AFTER - Duration::from_secs(1)).await;
+        tokio::time::advance(DEAD_AFTER.checked_sub(Duration::from_secs(1)).unwrap()).await;
         assert!(health.is_alive());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(!health.is_alive());

@@ -87,7 +87,8 @@ impl App {
 
     /// The VirtualService, with more in it than weights.
     pub fn virtual_service(&self) -> String {
-        let host = |role: &str| json!({"host": format!("{}-{role}", self.name), "port": {"number": 80}});
+        let host =
+            |role: &str| json!({"host": format!("{}-{role}", self.name), "port": {"number": 80}});
         json!({
             "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
             "metadata": {"name": self.name},

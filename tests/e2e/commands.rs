@@ -112,7 +112,8 @@ fn a_command_for_another_revision_is_refused() {
         let command = format!(
             r#"{{"verb":"promote","revision":"{revision}","by":"late","id":"late-1","reason":""}}"#
         );
-        let patch = serde_json::json!({"metadata": {"annotations": {"sluice.dev/command": command}}});
+        let patch =
+            serde_json::json!({"metadata": {"annotations": {"sluice.dev/command": command}}});
         let patch = patch.to_string();
         let words = ["patch", "rollout", "web", "--type=merge", "-p", &patch];
         scenario.user.run("kubectl".as_ref(), &words, "").await.expect("the annotation");

@@ -9,11 +9,10 @@ use crate::{
 
 /// Sets the weights as the user `alice`, a GitOps tool or a person with kubectl, would.
 async fn alice_sets(scenario: &Scenario, canary: i64) {
-    let at = |end: i64, value: i64| {
-        json!({"op": "replace", "path": format!("/spec/http/1/route/{end}/weight"), "value": value})
-    };
+    let at = |end: i64, value: i64| json!({"op": "replace", "path": format!("/spec/http/1/route/{end}/weight"), "value": value});
     let patch = json!([at(0, 100 - canary), at(1, canary)]).to_string();
-    let line = ["patch", "virtualservice", "web", "--type=json", "--field-manager=alice", "-p", &patch];
+    let line =
+        ["patch", "virtualservice", "web", "--type=json", "--field-manager=alice", "-p", &patch];
     scenario.user.run("kubectl".as_ref(), &line, "").await.expect("alice's edit");
 }
 

@@ -1,10 +1,6 @@
 //! A version whose pods never serve.
 
-use crate::{
-    app::App,
-    invariants::canary_weights,
-    scenario::scenario,
-};
+use crate::{app::App, invariants::canary_weights, scenario::scenario};
 
 #[test]
 fn a_canary_that_is_never_ready_is_aborted_at_the_deadline() {
@@ -26,7 +22,9 @@ fn a_canary_that_is_never_ready_is_aborted_at_the_deadline() {
         let rollout = seen.get("Rollout", "web");
         assert_eq!(canary_weights(&seen.changes, rollout, "web"), [0], "the weight never rose");
         let set = format!("web-{}", stable["stableRevision"].as_str().unwrap());
-        for set in seen.history("ReplicaSet", &set).skip_while(|set| set["status"]["readyReplicas"] != 3) {
+        for set in
+            seen.history("ReplicaSet", &set).skip_while(|set| set["status"]["readyReplicas"] != 3)
+        {
             assert_eq!(set["status"]["readyReplicas"], 3, "stable is untouched");
         }
     });

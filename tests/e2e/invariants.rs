@@ -49,7 +49,8 @@ pub fn broken(changes: &[Change]) -> Vec<String> {
             }
             let (kind, name) = &change.key;
             let at = change.version;
-            found.extend(sentences.into_iter().map(|text| format!("{kind} {name} at {at}: {text}")));
+            found
+                .extend(sentences.into_iter().map(|text| format!("{kind} {name} at {at}: {text}")));
         }
     }
     found
@@ -191,7 +192,9 @@ impl Step<'_> {
     /// Rules 2, 3 and 5, when a revision's size changes.
     fn size(&self, found: &mut Vec<String>) {
         let owner = self.after.pointer("/metadata/ownerReferences/0/name");
-        if owner.and_then(Value::as_str) != Some(self.rollout.name()) || !self.ours(&["spec", "replicas"]) {
+        if owner.and_then(Value::as_str) != Some(self.rollout.name())
+            || !self.ours(&["spec", "replicas"])
+        {
             return;
         }
         let desired = self.rollout.replicas();
@@ -219,7 +222,8 @@ impl Step<'_> {
         for (weight_stable, weight_canary) in self.rollout.all_weights(self.state) {
             for (to, weight) in ends.iter().zip([weight_stable, weight_canary]) {
                 let reaches = to.revision(self.state).as_deref() == Some(revision);
-                let need = if self.rollout.sets_scale() { 1 } else { share(desired, weight).max(1) };
+                let need =
+                    if self.rollout.sets_scale() { 1 } else { share(desired, weight).max(1) };
                 if reaches && size < need {
                     found.push(format!(
                         "{} reaches revision {revision} with weight {weight}, and it falls to {size} pods",
@@ -252,9 +256,10 @@ fn ready_pods(state: &State, labels: &BTreeMap<String, String>) -> BTreeSet<Stri
     let pods = state.iter().filter(|(key, _)| key.0 == "Pod");
     let ready = pods.filter(|(_, pod)| {
         let conditions = pod["status"]["conditions"].as_array();
-        let ready = conditions.into_iter().flatten().any(|condition| {
-            condition["type"] == "Ready" && condition["status"] == "True"
-        });
+        let ready = conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
         let matches = labels.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
         ready && matches && pod["metadata"]["deletionTimestamp"].is_null()
     });

@@ -83,9 +83,8 @@ impl Seen {
 
     /// Texts of the Events about `name` with this reason.
     pub fn events(&self, name: &str, reason: &str) -> Vec<String> {
-        let about = |event: &&Value| {
-            event["regarding"]["name"] == *name && event["reason"] == *reason
-        };
+        let about =
+            |event: &&Value| event["regarding"]["name"] == *name && event["reason"] == *reason;
         let texts = self.all("Event").filter(about);
         texts.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect()
     }

@@ -123,8 +123,7 @@ fn npa_service_is_released_by_the_one_route_that_splits() {
 
 #[test]
 fn brownbear_web_is_released_by_the_subsets_of_its_destination_rule() {
-    let seed =
-        Seed { folder: "brownbear-web", rollout: "brownbear-web", route: "brownbear-web" };
+    let seed = Seed { folder: "brownbear-web", rollout: "brownbear-web", route: "brownbear-web" };
     scenario_in("brownbear", "brownbear-production", async |scenario| {
         // Istio's schema knows no circuitBreaker; a real cluster has lost it as well.
         let rule = seed.given("destination-rule.yaml");
@@ -135,7 +134,8 @@ fn brownbear_web_is_released_by_the_subsets_of_its_destination_rule() {
         let mut given: Value = serde_yaml::from_str(&rule).unwrap();
         given["spec"]["trafficPolicy"].as_object_mut().unwrap().remove("circuitBreaker");
         let now = scenario.seen().get("DestinationRule", "brownbear-web").clone();
-        let stable = scenario.seen().get("Rollout", "brownbear-web")["status"]["stableRevision"].clone();
+        let stable =
+            scenario.seen().get("Rollout", "brownbear-web")["status"]["stableRevision"].clone();
         for subset in given["spec"]["subsets"].as_array_mut().unwrap() {
             // The user's label follows the revision; ours is added.
             subset["labels"] = json!({"version": "v3", "sluice.dev/revision": stable});

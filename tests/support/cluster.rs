@@ -13,11 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    kubectl::User,
-    package,
-    wait::until,
-};
+use super::{kubectl::User, package, wait::until};
 
 /// The longest time that the control plane may take to start on a busy machine.
 const START: Duration = Duration::from_secs(120);

@@ -99,9 +99,10 @@ impl Controller {
 fn address(log: &Path, from: u64) -> Option<String> {
     let text = std::fs::read_to_string(log).ok()?;
     let from = usize::try_from(from).expect("a log fits into memory");
-    let lines = text.get(from..)?.lines().filter_map(|line| {
-        serde_json::from_str::<serde_json::Value>(line).ok()
-    });
+    let lines = text
+        .get(from..)?
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let mut serving = lines.filter(|line| line["message"] == "serving probes and metrics");
     Some(serving.next()?["address"].as_str()?.to_owned())
 }

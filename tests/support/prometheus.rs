@@ -66,7 +66,8 @@ impl Prometheus {
             .expect("Prometheus starts");
         reaper::entrust(child.id().expect("Prometheus has just started"));
         let prometheus = Self { url: format!("http://127.0.0.1:{port}"), counters };
-        let up = until("Prometheus", PATIENCE, async || prometheus.query("up").await.first().copied());
+        let up =
+            until("Prometheus", PATIENCE, async || prometheus.query("up").await.first().copied());
         up.await.unwrap_or_else(|error| panic!("{error}; see {}/prometheus.log", folder.display()));
         prometheus
     }
@@ -112,7 +113,8 @@ async fn export(counters: Counters) -> String {
     let address = listener.local_addr().expect("it is bound").to_string();
     let show = move || {
         let counters = counters.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let lines = counters.iter().map(|(series, counter)| format!("{series} {}\n", counter.value()));
+        let lines =
+            counters.iter().map(|(series, counter)| format!("{series} {}\n", counter.value()));
         std::future::ready(lines.collect::<String>())
     };
     let router = axum::Router::new().route("/metrics", axum::routing::get(show));

@@ -19,6 +19,12 @@ use crate::{
     },
 };
 
+mod invariants;
+mod objects;
+
+use objects::{destination_rule_object, template, virtual_service};
+pub(super) use objects::{rollout, steps, subset_rollout};
+
 /// How the pods of a revision behave, by image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Behaviour {
@@ -45,76 +51,6 @@ pub(super) struct Model {
     peak: u32,
     /// Off while a test plays somebody who breaks the rules from outside.
     pub(super) check: bool,
-}
-
-pub(super) fn steps(yaml: &str) -> Value {
-    serde_yaml::from_str(yaml).expect("steps")
-}
-
-/// A Rollout with a host split, 4 replicas and the given steps.
-pub(super) fn rollout(steps: &Value) -> Value {
-    json!({
-        "apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout",
-        "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {
-            "replicas": 4,
-            "selector": {"matchLabels": {"app": "web"}},
-            "template": template("web:1"),
-            "strategy": {"canary": {
-                "stableService": "web-stable", "canaryService": "web-canary",
-                "traffic": {"istio": {"virtualServices": [{"name": "web"}]}},
-                "steps": steps,
-            }},
-        },
-    })
-}
-
-/// The same with a subset split.
-pub(super) fn subset_rollout(steps: &Value) -> Value {
-    let mut rollout = rollout(steps);
-    let canary = &mut rollout["spec"]["strategy"]["canary"];
-    canary["traffic"]["istio"]["destinationRule"] =
-        json!({"name": "web", "stableSubset": "stable", "canarySubset": "canary"});
-    for service in ["stableService", "canaryService"] {
-        canary.as_object_mut().expect("canary").remove(service);
-    }
-    rollout
-}
-
-fn template(image: &str) -> Value {
-    json!({
-        "metadata": {"labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "c", "image": image}]},
-    })
-}
-
-fn virtual_service(subsets: bool) -> Value {
-    let destination = |name: &str| {
-        if subsets {
-            json!({"host": "web", "subset": name})
-        } else {
-            json!({"host": format!("web-{name}")})
-        }
-    };
-    json!({
-        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-        "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"hosts": ["web"], "http": [{"route": [
-            {"destination": destination("stable"), "weight": 90},
-            {"destination": destination("canary"), "weight": 10},
-        ]}]},
-    })
-}
-
-fn destination_rule_object() -> Value {
-    json!({
-        "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
-        "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"host": "web", "subsets": [
-            {"name": "stable", "labels": {"app": "web"}},
-            {"name": "canary", "labels": {"app": "web"}},
-        ]},
-    })
 }
 
 impl Model {
@@ -486,7 +422,7 @@ impl Model {
             if self.phase() == Some(phase) {
                 return;
             }
-            self.advance(plan.next_check, Duration::from_secs(3600));
+            self.advance(plan.next_check, Duration::from_hours(1));
         }
         panic!("never {phase}: {}\n{}", self.status().message, self.story.join("\n"));
     }
@@ -499,37 +435,6 @@ impl Model {
         }
         let service = &self.world.services[&format!("web-{role}")];
         service.selector.get(REVISION_LABEL).cloned()
-    }
-
-    /// The invariants 1, 2, 3 and 5 of the design, as far as this model shows them.
-    fn check_invariants(&self) {
-        let story = || self.story.join("\n");
-        let status = self.status();
-        if status.stable_revision.is_none() {
-            return;
-        }
-        let route = self.world.routes[0].as_ref().expect("route");
-        let destinations = &route.object["spec"]["http"][0]["route"];
-        let weight = |index: usize| destinations[index]["weight"].as_i64().unwrap_or(0);
-        assert_eq!(weight(0) + weight(1), 100, "weights sum to 100\n{}", story());
-        let available = |revision: &str| self.world.available(revision);
-        let broken_stable = available(&self.stable()) == 0;
-        for (role, weight) in [("stable", weight(0)), ("canary", weight(1))] {
-            if let Some(revision) = self.pointer(role)
-                && weight > 0
-                && self.world.desired() > 0
-                && !broken_stable
-            {
-                assert!(
-                    available(&revision) > 0,
-                    "{role} has weight {weight} and no available pod\n{}",
-                    story()
-                );
-            }
-        }
-        let total: u32 = self.world.revisions.iter().map(|set| set.replicas).sum();
-        let limit = self.peak * 2;
-        assert!(total <= limit, "{total} pods, more than {limit}\n{}", story());
     }
 }
 

@@ -87,9 +87,8 @@ impl<'a> Rollout<'a> {
 
     /// Weights in all its VirtualServices.
     pub fn all_weights(&self, state: &State) -> Vec<(i64, i64)> {
-        let routes = self.route_names().filter_map(|name| {
-            state.get(&("VirtualService", name.to_owned()))
-        });
+        let routes =
+            self.route_names().filter_map(|name| state.get(&("VirtualService", name.to_owned())));
         routes.flat_map(|route| self.weights(route)).collect()
     }
 
@@ -109,7 +108,9 @@ impl<'a> Rollout<'a> {
                     short(&end["destination"][field]) == short(value)
                 };
                 let Some(ends) = one["route"].as_array_mut() else { continue };
-                if !ends.iter().any(|end| is(end, stable)) || !ends.iter().any(|end| is(end, canary)) {
+                if !ends.iter().any(|end| is(end, stable))
+                    || !ends.iter().any(|end| is(end, canary))
+                {
                     continue;
                 }
                 for end in ends.iter_mut().filter(|end| is(end, stable) || is(end, canary)) {
@@ -159,7 +160,11 @@ impl<'a> Rollout<'a> {
         let subsets = rule["spec"]["subsets"].as_array();
         let subset = subsets.into_iter().flatten().find(|subset| subset["name"] == *value);
         let labels = subset.map(|subset| texts(&subset["labels"])).unwrap_or_default();
-        Destination { name, services: service.map(String::from).into_iter().chain([host]).collect(), labels }
+        Destination {
+            name,
+            services: service.map(String::from).into_iter().chain([host]).collect(),
+            labels,
+        }
     }
 }
 
