@@ -1,1 +1,112 @@
-//! Later.
+//! The controller dies at any moment and is started again.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::{
+    app::App,
+    invariants::canary_weights,
+    scenario::{Scenario, scenario},
+    support::controller::Controller,
+};
+
+/// Kills per release.
+const KILLS: u64 = 8;
+
+/// A generator of small numbers, as good as this needs (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    /// From `E2E_SEED`, else from the clock; the seed is printed.
+    fn seeded() -> Self {
+        let seed = std::env::var("E2E_SEED").ok().and_then(|seed| seed.parse().ok());
+        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
+        let seed = seed.unwrap_or_else(clock);
+        println!("E2E_SEED={seed}");
+        Self(seed)
+    }
+
+    /// Between 0 and `end`, `end` left out.
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// Kills the controller after so many more changes in the namespace, whatever they are.
+async fn kill_after(scenario: &Scenario, controller: Controller, changes: usize) {
+    let until = scenario.seen().changes.len() + changes;
+    let done = |seen: &crate::recorder::Seen| {
+        let status = &seen.get("Rollout", "web")["status"];
+        status["phase"] == "Healthy" && status["history"][0]["images"][0] == "app:v2"
+    };
+    let what = format!("{changes} more changes, or the end of the release");
+    scenario.until(&what, |seen| (seen.changes.len() >= until || done(seen)).then_some(())).await;
+    controller.kill().await;
+}
+
+#[test]
+fn killed_at_random_moments_it_reaches_the_same_end() {
+    scenario("killed", async |scenario| {
+        let mut random = Random::seeded();
+        let smoke = "{job: {spec: {template: {spec: {restartPolicy: Never, \
+                     containers: [{name: smoke, image: 'smoke:v1'}]}}}}}";
+        let steps = format!(
+            "[{{setWeight: 20}}, {{setWeight: 40}}, {smoke}, {{setWeight: 60}}, \
+             {{pause: {{duration: 300ms}}}}, {{setWeight: 80}}, {{setWeight: 100}}]"
+        );
+        let app = App::new("web", &steps).instance("killed");
+        let flags = ["--no-leader-election"];
+        let mut controller = scenario.controller("first", "killed", &flags).await;
+        scenario.deploy(&app).await;
+        scenario.user.apply(&app.clone().image("app:v2").rollout()).await;
+        for kill in 0..KILLS {
+            let changes = random.below(12);
+            kill_after(scenario, controller, usize::try_from(changes).unwrap()).await;
+            let name = format!("after-{kill}");
+            controller = scenario.controller(&name, "killed", &flags).await;
+        }
+        let released = scenario.until_released("web").await;
+        assert_eq!(released["history"][0]["images"][0], "app:v2");
+        assert_eq!(released["attempt"], 1);
+
+        // The steps' weights and no others, each once; back to 0 when stable has moved.
+        let seen = scenario.seen();
+        let weights = canary_weights(&seen.changes, seen.get("Rollout", "web"), "web");
+        assert_eq!(weights, [0, 20, 40, 60, 80, 100, 0]);
+        drop(seen);
+        let calls = scenario.calls();
+        let created = |resource: &str| {
+            let calls = calls.iter().filter(|call| call.verb == "create" && call.succeeded());
+            calls.filter(|call| call.resource() == resource).count()
+        };
+        assert_eq!(created("jobs"), 1, "no measurement is taken twice");
+        assert_eq!(created("analysisruns"), 1);
+        assert_eq!(created("replicasets"), 2);
+        // Each change of weights was one write of the controller's, and none was repeated.
+        let routes = calls.iter().filter(|call| {
+            call.verb == "patch" && call.resource() == "virtualservices" && call.succeeded()
+        });
+        assert_eq!(routes.count(), weights.len() - 1);
+    });
+}
+
+#[test]
+fn killed_before_it_sees_an_abort_it_rolls_back_when_it_is_back() {
+    scenario("killed-abort", async |scenario| {
+        let app = App::new("web", "[{setWeight: 60}, {pause: {}}]").instance("killed-abort");
+        let flags = ["--no-leader-election"];
+        let controller = scenario.controller("first", "killed-abort", &flags).await;
+        scenario.deploy(&app).await;
+        scenario.user.apply(&app.clone().image("app:v2").rollout()).await;
+        scenario.until_paused_at("web", 2).await;
+        controller.kill().await;
+        let sent = scenario.user.sluice("abort web --no-wait").await;
+        sent.expect("the command can be given while no controller runs");
+        let _controller = scenario.controller("second", "killed-abort", &flags).await;
+        let aborted = scenario.until_rolled_back("web").await;
+        assert_eq!(aborted["abort"]["cause"], "Command");
+    });
+}

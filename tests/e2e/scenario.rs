@@ -82,6 +82,16 @@ pub fn scenario_in(name: &str, namespace: &str, body: impl AsyncFnOnce(&Scenario
     });
 }
 
+/// Runs a test on a control plane of its own, in the namespace `default`.
+pub fn apart(name: &str, body: impl AsyncFnOnce(&Cluster, &User)) {
+    RUNTIME.block_on(async {
+        let cluster = Cluster::start(folder(&format!("e2e-{name}"))).await;
+        let user = cluster.user("default");
+        body(&cluster, &user).await;
+        cluster.stop().await;
+    });
+}
+
 impl Scenario {
     async fn open(namespace: &str) -> Self {
         let house = HOUSE.get_or_init(House::open).await;
@@ -105,9 +115,10 @@ impl Scenario {
     }
 
     /// Starts a controller for this test alone; it serves Rollouts of the instance `instance`.
-    pub async fn controller(&self, name: &str, instance: &str) -> Controller {
+    pub async fn controller(&self, name: &str, instance: &str, flags: &[&str]) -> Controller {
         let name = format!("{}-{name}", self.namespace);
-        let options = Options { name, instance: instance.to_owned(), flags: Vec::new() };
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let options = Options { name, instance: instance.to_owned(), flags };
         Controller::start(&self.house.cluster, &options).await
     }
 

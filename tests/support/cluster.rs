@@ -64,6 +64,11 @@ impl Cluster {
         assert!(ended.is_ok(), "the control plane did not end");
     }
 
+    /// Applies our CRDs, as they are shipped.
+    pub async fn install_crds(&self) {
+        install_crds(&self.admin).await;
+    }
+
     /// An administrator in a namespace.
     pub fn user(&self, namespace: &str) -> User {
         User { kubeconfig: self.admin.kubeconfig.clone(), namespace: namespace.to_owned() }
@@ -103,15 +108,17 @@ async fn launch(binary: &Path, folder: &Path, kubeconfig: &Path, audit_log: &Pat
     process
 }
 
+/// Our CRDs, as they are shipped.
+async fn install_crds(admin: &User) {
+    let line = format!("apply -f {}", package().join("crds").display());
+    admin.kubectl(&line, "").await.expect("our CRDs can be applied");
+}
+
 /// CRDs, the controller's namespace, account and rights.
 async fn install(admin: &User) {
     let package = package();
-    let crds = package.join("crds");
     let istio = package.join("target/cluster/istio-crds.yaml");
-    admin
-        .kubectl(&format!("apply -f {}", crds.display()), "")
-        .await
-        .expect("our CRDs can be applied");
+    install_crds(admin).await;
     admin
         .kubectl(&format!("apply --server-side -f {}", istio.display()), "")
         .await

@@ -1,1 +1,116 @@
-//! Later.
+//! The checks see what they are for.
+
+use serde_json::{Value, json};
+
+use super::{Change, broken};
+
+/// A history of a release at 20 %, up to the change under test.
+struct History(Vec<Change>);
+
+impl History {
+    fn new() -> Self {
+        let mut history = Self(Vec::new());
+        history.put("Rollout", "web", json!({
+            "spec": {"replicas": 2, "strategy": {"canary": {
+                "stableService": "stable", "canaryService": "canary",
+                "traffic": {"istio": {"virtualServices": [{"name": "web"}]}},
+            }}},
+            "status": {"stableRevision": "a", "currentRevision": "b"},
+        }));
+        for revision in ["a", "b"] {
+            history.set(revision, 2);
+            for number in 0..2 {
+                let name = format!("{revision}-{number}");
+                history.put("Pod", &name, json!({
+                    "metadata": {"labels": {"sluice.dev/revision": revision}},
+                    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+                }));
+            }
+        }
+        for (service, revision) in [("stable", "a"), ("canary", "b")] {
+            history.service(service, revision);
+            history.put("EndpointSlice", service, json!({
+                "metadata": {"labels": {"kubernetes.io/service-name": service}},
+                "endpoints": [
+                    {"targetRef": {"name": format!("{revision}-0")}},
+                    {"targetRef": {"name": format!("{revision}-1")}},
+                ],
+            }));
+        }
+        history.weights(80, 20);
+        history
+    }
+
+    fn put(&mut self, kind: &'static str, name: &str, mut object: Value) {
+        object["metadata"]["name"] = json!(name);
+        let fields = json!({"f:spec": {"f:http": {}, "f:selector": {}, "f:replicas": {}}});
+        object["metadata"]["managedFields"] = json!([{"manager": "sluice", "fieldsV1": fields}]);
+        let version = self.0.len() as u64;
+        self.0.push(Change { key: (kind, name.to_owned()), version, object: Some(object) });
+    }
+
+    fn set(&mut self, revision: &str, replicas: i64) {
+        self.put("ReplicaSet", &format!("web-{revision}"), json!({
+            "metadata": {
+                "labels": {"sluice.dev/revision": revision},
+                "ownerReferences": [{"name": "web"}],
+            },
+            "spec": {"replicas": replicas},
+        }));
+    }
+
+    fn service(&mut self, name: &str, revision: &str) {
+        let spec = json!({"selector": {"sluice.dev/revision": revision}});
+        self.put("Service", name, json!({"metadata": {}, "spec": spec}));
+    }
+
+    fn weights(&mut self, stable: i64, canary: i64) {
+        self.route(json!({"route": [
+            {"destination": {"host": "stable"}, "weight": stable},
+            {"destination": {"host": "canary"}, "weight": canary},
+        ]}));
+    }
+
+    fn route(&mut self, http: Value) {
+        self.put("VirtualService", "web", json!({"metadata": {}, "spec": {"http": [http]}}));
+    }
+
+    /// What the checks say of one more change.
+    fn after(change: impl FnOnce(&mut Self)) -> String {
+        let mut history = Self::new();
+        assert_eq!(broken(&history.0), [""; 0], "nothing is broken before");
+        change(&mut history);
+        broken(&history.0).join("; ")
+    }
+}
+
+#[test]
+fn the_checks_see_what_they_are_for() {
+    let said = |change: fn(&mut History), sentence: &str| {
+        let found = History::after(change);
+        assert!(found.contains(sentence), "wanted: {sentence}\nfound: {found}");
+    };
+    said(|h| h.weights(80, 30), "do not sum to 100");
+    said(
+        |h| h.route(json!({"timeout": "1s", "route": [
+            {"destination": {"host": "stable"}, "weight": 70},
+            {"destination": {"host": "canary"}, "weight": 30},
+        ]})),
+        "more than weights was changed",
+    );
+    said(
+        |h| {
+            h.put("EndpointSlice", "canary", json!({
+                "metadata": {"labels": {"kubernetes.io/service-name": "canary"}}, "endpoints": [],
+            }));
+            h.weights(50, 50);
+        },
+        "the canary destination has weight 50 and 0 of 1 serving pods",
+    );
+    said(|h| h.service("canary", "c"), "the canary destination has weight 20 and 0 of 1");
+    said(|h| h.service("canary", "c"), "the canary destination selects no ready pod");
+    said(|h| h.set("b", 0), "the canary destination reaches revision b with weight 20");
+    said(|h| h.set("a", 1), "stable falls to 1 of 2 pods");
+    said(|h| h.set("b", 3), "5 pods in total, allowed are 4");
+    assert_eq!(History::after(|h| h.weights(50, 50)), "");
+}
