@@ -68,8 +68,8 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
         .fold(0, u32::saturating_add);
     let room = world.desired().saturating_add(surge(world)).saturating_sub(others);
     let Some(set) = world.revision(revision) else {
-        if world.fingerprint.is_empty() {
-            return;
+        if world.orphans.iter().any(|set| set.revision == revision) {
+            return; // It is adopted in this pass.
         }
         draft.push(
             Write::CreateReplicaSet(NewReplicaSet {

@@ -40,7 +40,8 @@ fn a_malformed_rollout_in_the_cluster_disturbs_no_other() {
         seen.await.unwrap();
         assert_eq!(controller.get("healthz").await.as_deref(), Some("ok\n"));
         user.apply(&app.clone().image("app:v2").rollout()).await;
-        let released = "wait rollout/web --for=jsonpath={.status.history[1].outcome}=Promoted --timeout=90s";
+        let released =
+            "wait rollout/web --for=jsonpath={.status.history[1].outcome}=Promoted --timeout=90s";
         user.kubectl(released, "").await.expect("and is released");
     });
 }
