@@ -15,6 +15,7 @@ fn a_revision_left_by_an_earlier_rollout_is_adopted_and_not_doubled() {
     let mut before = Model::healthy(pausing());
     let mut orphan = before.world.revisions.remove(0);
     orphan.owner = None;
+    orphan.pods.clear();
     let mut model = Model::new(pausing());
     model.world.orphans.push(orphan);
     let plan = model.look();
