@@ -64,6 +64,11 @@ impl Cluster {
         assert!(ended.is_ok(), "the control plane did not end");
     }
 
+    /// Process id of the control plane.
+    pub fn pid(&self) -> u32 {
+        self.process.id().expect("the control plane runs")
+    }
+
     /// Applies our CRDs, as they are shipped.
     pub async fn install_crds(&self) {
         install_crds(&self.admin).await;
