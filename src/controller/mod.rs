@@ -20,12 +20,13 @@ use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
     core::GroupVersionKind,
-    runtime::events::{Recorder, Reporter},
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinSet,
 };
+
+use tracing::Instrument;
 
 use crate::{
     analysis::provider::prometheus::HttpClients,
@@ -81,7 +82,6 @@ pub struct Context {
     pub http: HttpClients,
     /// The controller's own metrics.
     pub metrics: Arc<Metrics>,
-    recorder: Recorder,
     refusals: Refusals,
     istio_version: RwLock<String>,
 }
@@ -95,9 +95,7 @@ impl Context {
         metrics: Arc<Metrics>,
         settings: Settings,
     ) -> Self {
-        let reporter = Reporter { controller: "sluice".into(), instance: None };
         Self {
-            recorder: Recorder::new(client.clone(), reporter),
             client,
             caches: Caches::default(),
             clock,
@@ -294,10 +292,18 @@ async fn work(
             let Some(item) = queue.take(now) else { break };
             let (context, task) = (context.clone(), item.clone());
             let handle = passes.spawn(async move {
-                let outcome = match &task {
-                    Touched::Rollout(key) => reconcile::rollout(&context, key).await,
-                    Touched::Run(key) => analysis_run::reconcile(&context, key).await,
+                let (kind, (namespace, name)) = match &task {
+                    Touched::Rollout(key) => ("Rollout", key),
+                    Touched::Run(key) => ("AnalysisRun", key),
                 };
+                let span = tracing::info_span!("reconcile", kind, namespace, name);
+                let pass = async {
+                    match &task {
+                        Touched::Rollout(key) => reconcile::rollout(&context, key).await,
+                        Touched::Run(key) => analysis_run::reconcile(&context, key).await,
+                    }
+                };
+                let outcome = pass.instrument(span).await;
                 (task, outcome)
             });
             working.insert(handle.id(), item);

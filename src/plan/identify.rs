@@ -47,7 +47,7 @@ pub(super) fn unchanged(world: &World) -> Draft {
         actions: Vec::new(),
         cleanup: Vec::new(),
         notes: Vec::new(),
-        put_back: None,
+        written: None,
         wait: None,
         shortfall: None,
         next_check: None,

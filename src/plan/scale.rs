@@ -121,6 +121,11 @@ pub(super) fn retire(world: &World, draft: &mut Draft, traffic: &Traffic) {
         draft.stable.as_ref() != Some(&retiring.revision)
             && (draft.target != retiring.revision || aborted.is_some())
     });
+    // One that was to stay until the next release has seen it come.
+    let target = draft.target.clone();
+    for retiring in draft.status.retiring.iter_mut().filter(|r| r.revision != target) {
+        retiring.scale_down_at.get_or_insert(world.now);
+    }
     for set in &world.revisions {
         if keep(draft, &set.revision) || set.replicas == 0 {
             continue;

@@ -23,7 +23,7 @@ pub(super) fn finish(
     if let Some(traffic) = traffic
         && (draft.stable.is_some() || traffic.all_weights_are(0))
     {
-        let weights = draft.put_back.map_or_else(|| traffic.shown(), Weights::canary);
+        let weights = draft.written.map_or_else(|| traffic.shown(), Weights::canary);
         draft.status.weights = Some(weights);
     }
     counts(world, &mut draft);

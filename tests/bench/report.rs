@@ -44,7 +44,9 @@ pub fn finish(all: &[Figures]) {
         println!("| {} |", padded.collect::<Vec<_>>().join(" | "));
     };
     print(&head.map(str::to_owned));
-    rows.iter().for_each(|row| print(row));
+    for row in &rows {
+        print(row);
+    }
     for figures in all {
         println!("calls of one release, of {} at once:", figures.releases);
         for (kind, count) in &figures.calls {

@@ -19,7 +19,7 @@ const NAMESPACE: &str = "bench";
 const PARALLEL: usize = 24;
 
 /// The longest time that all releases together may take.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// The Rollouts of the benchmark.
 pub struct Workload {
@@ -183,7 +183,7 @@ impl Workload {
         let log = &cluster.audit_log;
         let mut from = audit::end(log);
         let mut since = tokio::time::Instant::now();
-        let quiet = until("the controller to come to rest", Duration::from_secs(60), async || {
+        let quiet = until("the controller to come to rest", Duration::from_mins(1), async || {
             let calls = audit::calls_since(log, from);
             from = audit::end(log);
             let mut ours = calls.iter().filter(|call| call.user() == Cluster::controller_user());

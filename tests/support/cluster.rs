@@ -16,7 +16,7 @@ use tokio::{
 use super::{kubectl::User, package, wait::until};
 
 /// The longest time that the control plane may take to start on a busy machine.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 
 /// Namespace and name of the controller's service account.
 pub const CONTROLLER: (&str, &str) = ("sluice-system", "sluice");
