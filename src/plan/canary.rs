@@ -3,14 +3,11 @@
 use super::{
     Draft, Problem, WaitKind,
     gate::Traffic,
-    identify, messages, runs, scale,
+    messages, outcome, runs, scale,
     step::{self, Intent, SizeRule},
     write::{self, Wanted},
 };
-use crate::{
-    api::{AbortCause, AbortStatus, Outcome, Pause, ProgressStatus, RetiringRevision},
-    world::World,
-};
+use crate::world::World;
 
 /// Decides by mode: first deployment, nothing to release, aborted, or under way.
 pub(super) fn decide(
@@ -63,7 +60,7 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
     }
     scale::bring_to(world, draft, &target, desired, &messages::first_deployment());
     let available = traffic.selectable(world, &target);
-    track_progress(world, draft, available < desired, desired);
+    outcome::track_progress(world, draft, available < desired, desired);
     if available < desired {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &target, desired));
         return;
@@ -76,7 +73,7 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
     };
     write::wanted(world, draft, traffic, &wanted);
     if pointed && traffic.all_weights_are(0) {
-        complete(world, draft, "first deployment");
+        outcome::complete(world, draft, "first deployment");
     }
 }
 
@@ -154,7 +151,7 @@ fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
     let target = draft.target.clone();
     let wanted_size = if promoting { world.desired() } else { scale::canary_size(world, intent) };
     let short = traffic.selectable(world, &target) < wanted_size;
-    if track_progress(world, draft, short && !held, wanted_size) {
+    if outcome::track_progress(world, draft, short && !held, wanted_size) {
         return;
     }
     // Not before the verdict, if a background analysis runs: it may still say no.
@@ -171,9 +168,7 @@ fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
         wanted.weight = Some(allowed_weight(world, draft, traffic, intent, held || !may_promote));
         wanted.stable_at = stable_pointer(world, draft, traffic, promoting && may_promote && !held);
     }
-    if !draft.status.promote_full || draft.in_release() {
-        write::wanted(world, draft, traffic, &wanted);
-    }
+    write::wanted(world, draft, traffic, &wanted);
 }
 
 /// The canary's pods: up at once, down only as far as the weight that the proxies may still follow
@@ -224,17 +219,16 @@ fn canary_pointer(
             None => return None,
         }
     }
-    let need = scale::needed(world, intent.weight, intent.size).max(if intent.weight == 0 {
-        size
-    } else {
-        0
-    });
+    let need = match intent.weight {
+        0 => size,
+        weight => scale::needed(world, weight, intent.size),
+    };
     let ready = traffic.selectable(world, &target);
-    if ready >= need && (size > 0 || world.desired() == 0) && (ready > 0 || world.desired() == 0) {
-        if traffic.highest() > 0 && traffic.canary.elsewhere(&target).is_some() {
-            return None;
-        }
-        return Some(target);
+    let serves = ready > 0 && size > 0 || world.desired() == 0;
+    if ready >= need && serves {
+        // Under weight it moves only where it selects no revision at all.
+        let weighted = traffic.highest() > 0 && traffic.canary.elsewhere(&target).is_some();
+        return (!weighted).then_some(target);
     }
     if overtaken { draft.stable.clone() } else { None }
 }
@@ -323,98 +317,8 @@ fn finish_promotion(world: &World, draft: &mut Draft, traffic: &Traffic, wanted:
         }
         _ => {
             if traffic.canary.all_at(&target) {
-                complete(world, draft, "all steps passed");
+                outcome::complete(world, draft, "all steps passed");
             }
         }
     }
-}
-
-fn complete(world: &World, draft: &mut Draft, reason: &str) {
-    let target = draft.target.clone();
-    let status = &mut draft.status;
-    let by = status.last_command.as_ref().filter(|_| status.promote_full);
-    let (by, reason) = match by {
-        Some(command) => (command.by.clone(), format!("promoted in full by {}", command.by)),
-        None => ("sluice".to_owned(), reason.to_owned()),
-    };
-    identify::end_record(world, status, Outcome::Promoted, &by, &reason);
-    if let Some(old) = status.stable_revision.replace(target.clone())
-        && world.revision(&old).is_some_and(|set| set.replicas > 0)
-    {
-        let at = world.rollout.spec.strategy.canary.scale_down_delay.after(world.now);
-        status.retiring.retain(|retiring| retiring.revision != old);
-        status.retiring.push(RetiringRevision { revision: old, scale_down_at: Some(at) });
-        draft.next_check = Some(draft.next_check.map_or(at, |earlier| earlier.min(at)));
-    }
-    let status = &mut draft.status;
-    let steps = &world.rollout.spec.strategy.canary.steps;
-    status.step = Some(identify::step_status(steps, steps.len(), world));
-    status.pauses.clear();
-    status.promote_full = false;
-    status.progress = None;
-    status.contest = None;
-    draft.wait = None;
-    let note = messages::completed(status.revision, &target, &reason);
-    draft.note(note);
-    draft.stable = Some(target);
-}
-
-/// Runs the progress deadline while pods are missing. Returns true if it aborted the release.
-fn track_progress(world: &World, draft: &mut Draft, short: bool, wanted: u32) -> bool {
-    if !short {
-        draft.status.progress = None;
-        return false;
-    }
-    let available = i32::try_from(world.available(&draft.target)).unwrap_or(i32::MAX);
-    let progress = match draft.status.progress {
-        Some(progress) if available <= progress.available => progress,
-        _ => ProgressStatus { at: world.now, available },
-    };
-    draft.status.progress = Some(progress);
-    for pod in world.revision(&draft.target).into_iter().flat_map(|set| &set.pods) {
-        if let Some(at) = pod.available_at(world.min_ready()).filter(|at| *at > world.now) {
-            draft.check_at(at);
-        }
-    }
-    let deadline = world.rollout.spec.progress_deadline.after(progress.at);
-    if deadline > world.now {
-        draft.check_at(deadline);
-        return false;
-    }
-    if draft.stable.is_some() && world.rollout.spec.progress_deadline_abort {
-        let reason = messages::deadline(world, &draft.target, wanted);
-        abort(world, draft, AbortCause::Deadline, "sluice", &reason);
-        return true;
-    }
-    false
-}
-
-/// Aborts the release in the status; traffic follows in this very pass.
-pub(super) fn abort(world: &World, draft: &mut Draft, cause: AbortCause, by: &str, reason: &str) {
-    let status = &mut draft.status;
-    status.abort =
-        Some(AbortStatus { at: world.now, by: by.to_owned(), reason: reason.to_owned(), cause });
-    status.promote_full = false;
-    status.pauses.clear();
-    status.progress = None;
-    identify::end_record(world, status, Outcome::Aborted, by, reason);
-    let delay = world.rollout.spec.strategy.canary.abort_scale_down_delay;
-    let target = draft.target.clone();
-    status.retiring.retain(|retiring| retiring.revision != target);
-    status.retiring.push(RetiringRevision {
-        revision: target.clone(),
-        scale_down_at: (!delay.0.is_zero()).then(|| delay.after(world.now)),
-    });
-    if !delay.0.is_zero() {
-        let at = delay.after(world.now);
-        draft.next_check = Some(draft.next_check.map_or(at, |earlier| earlier.min(at)));
-    }
-    draft.wait = None;
-    draft.note(messages::aborted(&target, by, reason));
-}
-
-/// Aborts because nobody answered a pause in time.
-pub(super) fn abort_for_timeout(world: &World, draft: &mut Draft, pause: &Pause) {
-    let reason = messages::pause_timed_out(pause);
-    abort(world, draft, AbortCause::PauseTimeout, "sluice", &reason);
 }

@@ -1,6 +1,6 @@
 //! Commands: each is applied once, and only to the revision that its writer saw.
 
-use super::{Draft, Write, canary, identify, messages, runs, step};
+use super::{Draft, Write, identify, messages, outcome, runs, step};
 use crate::{
     api::{AbortCause, Command, CommandRecord, PauseReason, PauseStatus, Step, Verb},
     world::World,
@@ -58,7 +58,7 @@ fn carry_out(world: &World, draft: &mut Draft, command: &Command) -> Result<Stri
         Verb::Abort => {
             let reason =
                 if command.reason.is_empty() { "aborted by command" } else { &command.reason };
-            canary::abort(world, draft, AbortCause::Command, by, reason);
+            outcome::abort(world, draft, AbortCause::Command, by, reason);
             Ok(messages::abort_accepted(draft.stable.as_deref()))
         }
         Verb::Resume if draft.status.contest.is_some() => resume(draft),

@@ -14,6 +14,7 @@ mod command;
 mod gate;
 mod identify;
 mod messages;
+mod outcome;
 mod runs;
 mod scale;
 mod status;

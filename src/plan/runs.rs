@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Draft, WaitKind, Write, canary, messages, step};
+use super::{Draft, WaitKind, Write, messages, outcome, step};
 use crate::{
     analysis::template::{Library, Request, Subject, resolve},
     api::{
@@ -60,7 +60,7 @@ pub(super) fn step_is_done(world: &World, draft: &mut Draft, request: &Request, 
         Verdict::Successful => return true,
         Verdict::Failed | Verdict::Error => {
             let reason = messages::analysis_failed(&name, run);
-            canary::abort(world, draft, AbortCause::Analysis, "sluice", &reason);
+            outcome::abort(world, draft, AbortCause::Analysis, "sluice", &reason);
         }
         Verdict::Inconclusive | Verdict::Stopped => ask(world, draft, &name, run),
         Verdict::Pending | Verdict::Running => {
@@ -95,7 +95,7 @@ pub(super) fn background(world: &World, draft: &mut Draft) {
     match run.phase() {
         Verdict::Failed | Verdict::Error => {
             let reason = messages::analysis_failed(&name, run);
-            canary::abort(world, draft, AbortCause::Analysis, "sluice", &reason);
+            outcome::abort(world, draft, AbortCause::Analysis, "sluice", &reason);
         }
         Verdict::Inconclusive | Verdict::Stopped if !accepted => ask(world, draft, &name, run),
         _ => {}

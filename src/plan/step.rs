@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Draft, WaitKind, canary, gate::Traffic, identify, messages, runs, scale};
+use super::{Draft, WaitKind, gate::Traffic, identify, messages, outcome, runs, scale};
 use crate::{
     api::{OnTimeout, Pause, PauseReason, PauseStatus, SetCanaryScale, Step},
     world::World,
@@ -187,7 +187,7 @@ fn pause_is_done(world: &World, draft: &mut Draft, pause: &Pause, at: usize) -> 
         match pause.on_timeout {
             Some(OnTimeout::Promote) => return true,
             Some(OnTimeout::Abort) => {
-                canary::abort_for_timeout(world, draft, pause);
+                outcome::abort_for_timeout(world, draft, pause);
                 return false;
             }
             Some(OnTimeout::Hold) | None => {}
