@@ -53,9 +53,8 @@ struct Requests<'a> {
 impl<'a> Requests<'a> {
     /// To the revision that is newest now.
     async fn to_newest(scenario: &'a Scenario, app: &'a str) -> Self {
-        let status = scenario.until_status("web", "a release", |s| {
-            s["stableRevision"] != s["currentRevision"]
-        });
+        let status = scenario
+            .until_status("web", "a release", |s| s["stableRevision"] != s["currentRevision"]);
         let revision = status.await["currentRevision"].as_str().unwrap().to_owned();
         Self { prometheus: scenario.prometheus().await, app, revision }
     }
@@ -83,7 +82,8 @@ fn runs(scenario: &Scenario) -> Vec<Value> {
 fn a_failing_metric_rolls_back_and_a_good_one_goes_through() {
     scenario("judged", async |scenario| {
         template(scenario, "count: 3").await;
-        let steps = format!("[{{setWeight: 30}}, {{analysis: {}}}, {{setWeight: 70}}]", ask("judged"));
+        let steps =
+            format!("[{{setWeight: 30}}, {{analysis: {}}}, {{setWeight: 70}}]", ask("judged"));
         let app = App::new("web", &steps);
         let stable = scenario.deploy(&app).await;
         assert!(runs(scenario).is_empty(), "a first deployment is not judged");

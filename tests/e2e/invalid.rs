@@ -77,12 +77,15 @@ fn two_rollouts_that_claim_one_service_do_not_both_get_it() {
     scenario("rivals", async |scenario| {
         let app = App::new("web", "[{setWeight: 20}]");
         scenario.deploy(&app).await;
-        let rival = app.rollout().replace(r#""metadata":{"name":"web"}"#, r#""metadata":{"name":"rival"}"#);
+        let rival =
+            app.rollout().replace(r#""metadata":{"name":"web"}"#, r#""metadata":{"name":"rival"}"#);
         assert_ne!(rival, app.rollout());
         scenario.user.apply(&rival).await;
         let status = scenario
             .until_status("rival", "the claim", |status| {
-                status["message"].as_str().is_some_and(|m| m.contains("claimed by Rollout rivals/web"))
+                status["message"]
+                    .as_str()
+                    .is_some_and(|m| m.contains("claimed by Rollout rivals/web"))
             })
             .await;
         assert_eq!(status["phase"], "Degraded");

@@ -1,10 +1,10 @@
 //! Two controllers: one leads, the other waits; whoever lost the Lease writes nothing more.
 
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 
 use crate::{
@@ -94,6 +94,7 @@ fn a_controller_that_lost_its_lease_ends_and_writes_nothing_more() {
 fn writes(scenario: &Scenario) -> usize {
     let user = Cluster::controller_user();
     let calls = scenario.calls();
-    let writes = calls.iter().filter(|call| !["get", "list", "watch"].contains(&call.verb.as_str()));
+    let writes =
+        calls.iter().filter(|call| !["get", "list", "watch"].contains(&call.verb.as_str()));
     writes.filter(|call| call.user() == user).count()
 }

@@ -16,9 +16,9 @@ fn steps(image: &str) -> String {
 /// Jobs that were ever created, as the API server answered.
 fn jobs_created(scenario: &Scenario) -> usize {
     let calls = scenario.calls();
-    let created = calls.iter().filter(|call| {
-        call.verb == "create" && call.resource() == "jobs" && call.succeeded()
-    });
+    let created = calls
+        .iter()
+        .filter(|call| call.verb == "create" && call.resource() == "jobs" && call.succeeded());
     created.count()
 }
 

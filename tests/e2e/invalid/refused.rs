@@ -114,10 +114,7 @@ fn an_analysis_that_cannot_work_is_refused_with_a_sentence() {
             (metric("threshold: {}"), "threshold needs min, max or both"),
             (metric("threshold: {min: 2, max: 1}"), "threshold: min is greater than max"),
             (provider("{}"), "a provider is exactly one of prometheus, job"),
-            (
-                prometheus("headers: [{name: h}]"),
-                "a header has exactly one of value, secretKeyRef",
-            ),
+            (prometheus("headers: [{name: h}]"), "a header has exactly one of value, secretKeyRef"),
             (
                 prometheus(&format!(
                     "authentication: {{bearer: {secret}, basic: {{username: {secret}, password: {secret}}}}}"

@@ -10,32 +10,44 @@ struct History(Vec<Change>);
 impl History {
     fn new() -> Self {
         let mut history = Self(Vec::new());
-        history.put("Rollout", "web", json!({
-            "spec": {"replicas": 2, "strategy": {"canary": {
-                "stableService": "stable", "canaryService": "canary",
-                "traffic": {"istio": {"virtualServices": [{"name": "web"}]}},
-            }}},
-            "status": {"stableRevision": "a", "currentRevision": "b"},
-        }));
+        history.put(
+            "Rollout",
+            "web",
+            json!({
+                "spec": {"replicas": 2, "strategy": {"canary": {
+                    "stableService": "stable", "canaryService": "canary",
+                    "traffic": {"istio": {"virtualServices": [{"name": "web"}]}},
+                }}},
+                "status": {"stableRevision": "a", "currentRevision": "b"},
+            }),
+        );
         for revision in ["a", "b"] {
             history.set(revision, 2);
             for number in 0..2 {
                 let name = format!("{revision}-{number}");
-                history.put("Pod", &name, json!({
-                    "metadata": {"labels": {"sluice.dev/revision": revision}},
-                    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-                }));
+                history.put(
+                    "Pod",
+                    &name,
+                    json!({
+                        "metadata": {"labels": {"sluice.dev/revision": revision}},
+                        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+                    }),
+                );
             }
         }
         for (service, revision) in [("stable", "a"), ("canary", "b")] {
             history.service(service, revision);
-            history.put("EndpointSlice", service, json!({
-                "metadata": {"labels": {"kubernetes.io/service-name": service}},
-                "endpoints": [
-                    {"targetRef": {"name": format!("{revision}-0")}},
-                    {"targetRef": {"name": format!("{revision}-1")}},
-                ],
-            }));
+            history.put(
+                "EndpointSlice",
+                service,
+                json!({
+                    "metadata": {"labels": {"kubernetes.io/service-name": service}},
+                    "endpoints": [
+                        {"targetRef": {"name": format!("{revision}-0")}},
+                        {"targetRef": {"name": format!("{revision}-1")}},
+                    ],
+                }),
+            );
         }
         history.weights(80, 20);
         history
@@ -50,13 +62,17 @@ impl History {
     }
 
     fn set(&mut self, revision: &str, replicas: i64) {
-        self.put("ReplicaSet", &format!("web-{revision}"), json!({
-            "metadata": {
-                "labels": {"sluice.dev/revision": revision},
-                "ownerReferences": [{"name": "web"}],
-            },
-            "spec": {"replicas": replicas},
-        }));
+        self.put(
+            "ReplicaSet",
+            &format!("web-{revision}"),
+            json!({
+                "metadata": {
+                    "labels": {"sluice.dev/revision": revision},
+                    "ownerReferences": [{"name": "web"}],
+                },
+                "spec": {"replicas": replicas},
+            }),
+        );
     }
 
     fn service(&mut self, name: &str, revision: &str) {
@@ -65,13 +81,13 @@ impl History {
     }
 
     fn weights(&mut self, stable: i64, canary: i64) {
-        self.route(json!({"route": [
+        self.route(&json!({"route": [
             {"destination": {"host": "stable"}, "weight": stable},
             {"destination": {"host": "canary"}, "weight": canary},
         ]}));
     }
 
-    fn route(&mut self, http: Value) {
+    fn route(&mut self, http: &Value) {
         self.put("VirtualService", "web", json!({"metadata": {}, "spec": {"http": [http]}}));
     }
 
@@ -92,10 +108,12 @@ fn the_checks_see_what_they_are_for() {
     };
     said(|h| h.weights(80, 30), "do not sum to 100");
     said(
-        |h| h.route(json!({"timeout": "1s", "route": [
-            {"destination": {"host": "stable"}, "weight": 70},
-            {"destination": {"host": "canary"}, "weight": 30},
-        ]})),
+        |h| {
+            h.route(&json!({"timeout": "1s", "route": [
+                {"destination": {"host": "stable"}, "weight": 70},
+                {"destination": {"host": "canary"}, "weight": 30},
+            ]}))
+        },
         "more than weights was changed",
     );
     said(
