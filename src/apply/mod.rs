@@ -11,6 +11,7 @@ pub use run::{JobStart, RunApplier};
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Service};
 use kube::{
     Api, Client,
@@ -89,6 +90,8 @@ pub struct Applier<'a> {
     pub fence: &'a dyn Fence,
     /// API version of Istio's networking group that the cluster serves, such as `v1`.
     pub istio_version: &'a str,
+    /// The clock: what counts from a write counts from its answer, not from the plan.
+    pub now: &'a (dyn Fn() -> Timestamp + Sync),
 }
 
 impl Applier<'_> {
@@ -112,7 +115,7 @@ impl Applier<'_> {
                 Ok(object) => {
                     tracing::info!(write = what, why = action.why, "written");
                     if let Some(object) = object {
-                        touched.extend(self.caches.put(object, world.now));
+                        touched.extend(self.caches.put(object, (self.now)()));
                     }
                 }
                 Err(error) => return Err((touched, classify(what, error))),

@@ -34,8 +34,8 @@ pub struct RunApplier<'a> {
     pub fence: &'a dyn Fence,
     /// Namespace of the run.
     pub namespace: &'a str,
-    /// The time, for the caches.
-    pub now: jiff::Timestamp,
+    /// The clock.
+    pub now: &'a (dyn Fn() -> jiff::Timestamp + Sync),
 }
 
 impl RunApplier<'_> {
@@ -60,7 +60,7 @@ impl RunApplier<'_> {
         match self.jobs().create(&post(), &job).await {
             Ok(job) => {
                 tracing::info!(job = name, "Job started");
-                self.caches.put(job.observed(Kind::Job), self.now);
+                self.caches.put(job.observed(Kind::Job), (self.now)());
                 JobStart::Started
             }
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
@@ -82,7 +82,7 @@ impl RunApplier<'_> {
         let owners = job.metadata.owner_references.as_ref();
         let uid = run.metadata.uid.as_ref();
         if owners.into_iter().flatten().any(|owner| Some(&owner.uid) == uid) {
-            self.caches.put(job.observed(Kind::Job), self.now);
+            self.caches.put(job.observed(Kind::Job), (self.now)());
             return JobStart::Started;
         }
         JobStart::Refused("a Job of this name belongs to somebody else; delete it".to_owned())
@@ -122,7 +122,7 @@ impl RunApplier<'_> {
         let patch: Patch<()> = Patch::Json(patch);
         match self.runs().patch_status(&name, &params(), &patch).await {
             Ok(object) => {
-                self.caches.put(object.observed(Kind::AnalysisRun), self.now);
+                self.caches.put(object.observed(Kind::AnalysisRun), (self.now)());
                 true
             }
             Err(error) => {

@@ -1,6 +1,6 @@
 //! `sluice controller`: runs the controller until it is told to stop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -114,7 +114,10 @@ fn identity() -> String {
 fn start_log(flags: &Flags) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&flags.log_level)
         .with_context(|| format!("--log-level: found `{}`, allowed is a level (error, warn, info, debug, trace) or target=level", flags.log_level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match flags.log_format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.init(),

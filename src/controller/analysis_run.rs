@@ -45,7 +45,7 @@ async fn pass(context: &Context, key: &Key, run: &Arc<AnalysisRun>) -> Outcome {
         caches: &context.caches,
         fence: &*context.fence,
         namespace: &key.0,
-        now,
+        now: &|| context.clock.now(),
     };
     let status = run.status.clone().unwrap_or_default();
     if status.phase.is_final() {

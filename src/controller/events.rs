@@ -1,33 +1,61 @@
 //! Kubernetes Events: on transitions only, for people who read `kubectl describe`.
+//!
+//! Each note is an Event of its own. kube-runtime's Recorder folds Events of one reason into a
+//! series and drops the text of all but the first, which would hide who did what.
 
-use kube::runtime::events::{Event, EventType};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
 
 use super::Context;
-use crate::{api::Note, world::World};
+use crate::{api::Note, plan::FIELD_MANAGER, world::World};
 
 /// Longest text of an Event, in characters; the API server refuses more than 1 kB.
 const LONGEST: usize = 900;
 
 /// Publishes `notes`. An Event that cannot be published is logged and not tried again: it only tells.
 pub(super) async fn publish(context: &Context, world: &World, notes: &[Note]) {
-    let reference = k8s_openapi::api::core::v1::ObjectReference {
-        api_version: Some("sluice.dev/v1alpha1".into()),
-        kind: Some("Rollout".into()),
-        name: Some(world.rollout.name.clone()),
-        namespace: Some(world.rollout.namespace.clone()),
-        uid: Some(world.rollout.uid.clone()),
-        ..k8s_openapi::api::core::v1::ObjectReference::default()
-    };
-    for note in notes {
-        let event = Event {
-            type_: if note.warning { EventType::Warning } else { EventType::Normal },
-            reason: note.reason.to_string(),
-            note: Some(note.text.chars().take(LONGEST).collect()),
-            action: note.reason.to_string(),
-            secondary: None,
-        };
-        if let Err(error) = context.recorder.publish(&event, &reference).await {
+    let api: Api<Event> = Api::namespaced(context.client.clone(), &world.rollout.namespace);
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    for (index, note) in notes.iter().enumerate() {
+        let event = event(world, note, index, context.clock.now());
+        if let Err(error) = api.create(&params, &event).await {
             tracing::warn!(%error, reason = %note.reason, "an Event could not be published");
         }
+    }
+}
+
+fn event(world: &World, note: &Note, index: usize, now: Timestamp) -> Event {
+    let rollout = &world.rollout;
+    // Unlike `generateName`, a name from the time makes a repeated call harmless.
+    let name = format!("{}.{:x}{index:x}", rollout.name, now.as_microsecond());
+    Event {
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: Some(rollout.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        event_time: Some(MicroTime(now)),
+        type_: Some(if note.warning { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(note.reason.to_string()),
+        action: Some(note.reason.to_string()),
+        note: Some(note.text.chars().take(LONGEST).collect()),
+        reporting_controller: Some("sluice.dev/controller".to_owned()),
+        reporting_instance: Some("sluice".to_owned()),
+        regarding: Some(ObjectReference {
+            api_version: Some("sluice.dev/v1alpha1".to_owned()),
+            kind: Some("Rollout".to_owned()),
+            name: Some(rollout.name.clone()),
+            namespace: Some(rollout.namespace.clone()),
+            uid: Some(rollout.uid.clone()),
+            ..ObjectReference::default()
+        }),
+        ..Event::default()
     }
 }

@@ -13,28 +13,32 @@ mod watches;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
     core::GroupVersionKind,
-    runtime::events::{Recorder, Reporter},
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinSet,
 };
 
+use tracing::Instrument;
+
 use crate::{
     analysis::provider::prometheus::HttpClients,
-    api::{GROUP, Verdict},
-    apply::Applier,
+    api::{GROUP, Note, Verdict},
+    apply::{self, Applier},
     observe::{Caches, Touched, cache::Key},
+    plan::Action,
     server::{
         health::{self, Health},
         metrics::Metrics,
     },
+    world::World,
 };
 use clock::Clock;
 use lease::{Candidate, LeaseFence};
@@ -44,6 +48,12 @@ use watches::Report;
 
 /// Passes that may be under way at once.
 const WORKERS: usize = 16;
+
+/// Time that passes get to end before the lease is given away.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Passes under way.
+type Passes = JoinSet<(Touched, reconcile::Outcome)>;
 
 /// What the controller is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +82,6 @@ pub struct Context {
     pub http: HttpClients,
     /// The controller's own metrics.
     pub metrics: Arc<Metrics>,
-    recorder: Recorder,
     refusals: Refusals,
     istio_version: RwLock<String>,
 }
@@ -86,9 +95,7 @@ impl Context {
         metrics: Arc<Metrics>,
         settings: Settings,
     ) -> Self {
-        let reporter = Reporter { controller: "sluice".into(), instance: None };
         Self {
-            recorder: Recorder::new(client.clone(), reporter),
             client,
             caches: Caches::default(),
             clock,
@@ -112,8 +119,23 @@ impl Context {
         self.caches.set_istio_served(true);
     }
 
-    fn applier<'a>(&'a self, istio_version: &'a str) -> Applier<'a> {
-        Applier { client: &self.client, caches: &self.caches, fence: &*self.fence, istio_version }
+    /// Carries out writes for one Rollout, and publishes `notes` when all of them are done.
+    async fn apply(
+        &self,
+        world: &World,
+        actions: &[Action],
+        notes: &[Note],
+    ) -> Result<BTreeSet<Touched>, (BTreeSet<Touched>, apply::Error)> {
+        let applier = Applier {
+            client: &self.client,
+            caches: &self.caches,
+            fence: &*self.fence,
+            istio_version: &self.istio_version(),
+            now: &|| self.clock.now(),
+        };
+        let touched = applier.run(world, actions).await?;
+        events::publish(self, world, notes).await;
+        Ok(touched)
     }
 
     fn rollouts(&self, namespace: &str) -> Api<DynamicObject> {
@@ -212,7 +234,8 @@ pub async fn run(
     for (key, _) in context.caches.runs.all() {
         enqueue(&context, &mut queue, Touched::Run(key));
     }
-    let work = work(&context, &mut queue, &mut reports, &health);
+    let mut passes = Passes::new();
+    let work = work(&context, &mut queue, &mut passes, &mut reports, &health);
     let keep = async {
         match &candidate {
             Some(candidate) => candidate.keep(&context.fence).await,
@@ -224,6 +247,11 @@ pub async fn run(
         () = keep => anyhow::bail!("the lease is lost"),
         error = work => return error,
         Some(ended) = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+    }
+    // What has begun may end, so that no write of ours arrives after the lease is given away.
+    let drained = async { while passes.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("passes were cut off");
     }
     end(candidate.as_ref(), &context, tasks).await
 }
@@ -252,10 +280,10 @@ fn enqueue(context: &Context, queue: &mut Queue<Touched>, touched: Touched) {
 async fn work(
     context: &Arc<Context>,
     queue: &mut Queue<Touched>,
+    passes: &mut Passes,
     reports: &mut UnboundedReceiver<Report>,
     health: &Health,
 ) -> anyhow::Result<()> {
-    let mut passes: JoinSet<(Touched, reconcile::Outcome)> = JoinSet::new();
     let mut working: BTreeMap<tokio::task::Id, Touched> = BTreeMap::new();
     loop {
         health.beat();
@@ -264,10 +292,18 @@ async fn work(
             let Some(item) = queue.take(now) else { break };
             let (context, task) = (context.clone(), item.clone());
             let handle = passes.spawn(async move {
-                let outcome = match &task {
-                    Touched::Rollout(key) => reconcile::rollout(&context, key).await,
-                    Touched::Run(key) => analysis_run::reconcile(&context, key).await,
+                let (kind, (namespace, name)) = match &task {
+                    Touched::Rollout(key) => ("Rollout", key),
+                    Touched::Run(key) => ("AnalysisRun", key),
                 };
+                let span = tracing::info_span!("reconcile", kind, namespace, name);
+                let pass = async {
+                    match &task {
+                        Touched::Rollout(key) => reconcile::rollout(&context, key).await,
+                        Touched::Run(key) => analysis_run::reconcile(&context, key).await,
+                    }
+                };
+                let outcome = pass.instrument(span).await;
                 (task, outcome)
             });
             working.insert(handle.id(), item);
@@ -276,7 +312,7 @@ async fn work(
         let due = queue.next_due().map(|due| {
             let wait = due.duration_since(context.clock.now()).max(jiff::SignedDuration::ZERO);
             // A whole millisecond more, so that the timer never fires just before it is due.
-            wait.unsigned_abs() + std::time::Duration::from_millis(1)
+            wait.unsigned_abs() + Duration::from_millis(1)
         });
         // The health check wants a sign of life even when nothing happens.
         let nap = due.unwrap_or(health::BEAT).min(health::BEAT);

@@ -5,12 +5,11 @@ use std::{collections::BTreeSet, time::Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Context, events};
+use super::Context;
 use crate::{
-    api::{ConditionType, Phase, Reason, RolloutStatus},
     apply::Error,
     observe::{Touched, cache::Key},
-    plan::{self, Plan},
+    plan,
     world::World,
 };
 
@@ -60,16 +59,13 @@ async fn pass(context: &Context, world: &World) -> Outcome {
     if plan.actions.is_empty() {
         return Outcome { touched: BTreeSet::new(), next_check: plan.next_check };
     }
-    let istio_version = context.istio_version();
-    let applier = context.applier(&istio_version);
-    match applier.run(world, &plan.actions).await {
+    match context.apply(world, &plan.actions, &plan.notes).await {
         Ok(touched) => {
             context.refusals.forget(&key);
-            events::publish(context, world, &plan.notes).await;
             Outcome { touched, next_check: plan.next_check }
         }
         Err((touched, error)) => {
-            let outcome = failed(context, world, &plan, &error).await;
+            let outcome = failed(context, world, &error).await;
             let touched = touched.into_iter().chain(outcome.touched).collect();
             Outcome { touched, next_check: outcome.next_check }
         }
@@ -77,7 +73,7 @@ async fn pass(context: &Context, world: &World) -> Outcome {
 }
 
 /// What to do about a write that failed, by its class: look again, wait, or ask a person.
-async fn failed(context: &Context, world: &World, plan: &Plan, error: &Error) -> Outcome {
+async fn failed(context: &Context, world: &World, error: &Error) -> Outcome {
     let key = (world.rollout.namespace.clone(), world.rollout.name.clone());
     match error {
         Error::Conflict { .. } => {
@@ -96,55 +92,21 @@ async fn failed(context: &Context, world: &World, plan: &Plan, error: &Error) ->
             context.metrics.write_errors.inc();
             tracing::error!(%error, "refused by the API server");
             let until = context.refusals.remember(&key, world.rollout.generation, world.now);
-            let touched = tell(context, world, plan, &error.to_string()).await;
+            let touched = tell(context, &key, &error.to_string()).await;
             Outcome { touched, next_check: Some(until) }
         }
     }
 }
 
 /// Shows in the status what the API server refused; the release stays where it is.
-async fn tell(context: &Context, world: &World, plan: &Plan, error: &str) -> BTreeSet<Touched> {
-    let mut status: RolloutStatus = (*world.rollout.status).clone();
-    // Read again: the status may have been written before the write that failed.
-    let key = (world.rollout.namespace.clone(), world.rollout.name.clone());
-    let Some(Ok(fresh)) = context.caches.world(&key, context.clock.now()) else {
+async fn tell(context: &Context, key: &Key, error: &str) -> BTreeSet<Touched> {
+    // Put together anew: the status may have been written just before the write that failed.
+    let Some(Ok(world)) = context.caches.world(key, context.clock.now()) else {
         return BTreeSet::new();
     };
-    if fresh.rollout.resource_version != world.rollout.resource_version {
-        status = (*fresh.rollout.status).clone();
-    }
-    status.phase = Some(Phase::Degraded);
-    status.message = error.to_owned();
-    status.observed_generation = Some(world.rollout.generation);
-    status.conditions.clone_from(&plan.status.conditions);
-    let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now);
-    let kind = ConditionType::InvalidSpec.as_str();
-    let old = status.conditions.iter().find(|c| c.type_ == kind && c.status == "True").cloned();
-    status.conditions.retain(|condition| condition.type_ != kind);
-    status.conditions.push(k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
-        type_: kind.to_owned(),
-        status: "True".to_owned(),
-        reason: Reason::InvalidSpec.to_string(),
-        message: error.to_owned(),
-        last_transition_time: old.map_or(now, |old| old.last_transition_time),
-        observed_generation: None,
-    });
-    if *fresh.rollout.status == status {
-        return BTreeSet::new();
-    }
-    let action = plan::Action {
-        write: plan::Write::Status(Box::new(status)),
-        why: "the API server refused a write".to_owned(),
-    };
-    let istio_version = context.istio_version();
-    let applier = context.applier(&istio_version);
-    let note =
-        crate::api::Note { reason: Reason::InvalidSpec, warning: true, text: error.to_owned() };
-    match applier.run(&fresh, &[action]).await {
-        Ok(touched) => {
-            events::publish(context, &fresh, &[note]).await;
-            touched
-        }
+    let plan = plan::refused(&world, error);
+    match context.apply(&world, &plan.actions, &plan.notes).await {
+        Ok(touched) => touched,
         Err((touched, error)) => {
             tracing::warn!(%error, "the refusal could not be shown in the status");
             touched

@@ -16,22 +16,7 @@ pub fn replica_set_name(rollout: &str, revision: &str) -> String {
 
 /// Names the revisions and, if the spec asks for a new one, begins its release in the status.
 pub(super) fn draft(world: &World) -> Draft {
-    let mut status = (*world.rollout.status).clone();
-    let (target, collisions) = target(world, &status);
-    status.collision_count = collisions;
-    let mut draft = Draft {
-        stable: status.stable_revision.clone(),
-        target,
-        status,
-        urgent: Vec::new(),
-        actions: Vec::new(),
-        cleanup: Vec::new(),
-        notes: Vec::new(),
-        put_back: None,
-        wait: None,
-        shortfall: None,
-        next_check: None,
-    };
+    let mut draft = unchanged(world);
     if draft.status.current_revision.as_ref() == Some(&draft.target) {
         follow_edited_steps(world, &mut draft);
     } else {
@@ -47,6 +32,26 @@ pub(super) fn draft(world: &World) -> Draft {
         });
     }
     draft
+}
+
+/// A draft that changes nothing yet.
+pub(super) fn unchanged(world: &World) -> Draft {
+    let mut status = (*world.rollout.status).clone();
+    let (target, collisions) = target(world, &status);
+    status.collision_count = collisions;
+    Draft {
+        stable: status.stable_revision.clone(),
+        target,
+        status,
+        urgent: Vec::new(),
+        actions: Vec::new(),
+        cleanup: Vec::new(),
+        notes: Vec::new(),
+        written: None,
+        wait: None,
+        shortfall: None,
+        next_check: None,
+    }
 }
 
 /// The hash of the revision that the spec asks for, and the collision count that it took.

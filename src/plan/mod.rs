@@ -25,6 +25,7 @@ mod write;
 mod tests;
 
 pub use identify::replica_set_name;
+pub use status::refused;
 pub use validate::Problem;
 pub use write::FIELD_MANAGER;
 
@@ -193,8 +194,8 @@ struct Draft {
     /// Writes that free resources: last.
     cleanup: Vec<Action>,
     notes: Vec<Note>,
-    /// The canary weight that somebody else's edit is replaced by in this pass.
-    put_back: Option<i32>,
+    /// The canary weight that this pass writes before the status, or in place of somebody else's.
+    written: Option<i32>,
     /// What the release waits for, in words.
     wait: Option<Wait>,
     /// Why the canary has less weight than the steps say, in words.

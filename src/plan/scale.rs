@@ -68,8 +68,8 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
         .fold(0, u32::saturating_add);
     let room = world.desired().saturating_add(surge(world)).saturating_sub(others);
     let Some(set) = world.revision(revision) else {
-        if world.fingerprint.is_empty() {
-            return;
+        if world.orphans.iter().any(|set| set.revision == revision) {
+            return; // It is adopted in this pass.
         }
         draft.push(
             Write::CreateReplicaSet(NewReplicaSet {
@@ -121,6 +121,11 @@ pub(super) fn retire(world: &World, draft: &mut Draft, traffic: &Traffic) {
         draft.stable.as_ref() != Some(&retiring.revision)
             && (draft.target != retiring.revision || aborted.is_some())
     });
+    // One that was to stay until the next release has seen it come.
+    let target = draft.target.clone();
+    for retiring in draft.status.retiring.iter_mut().filter(|r| r.revision != target) {
+        retiring.scale_down_at.get_or_insert(world.now);
+    }
     for set in &world.revisions {
         if keep(draft, &set.revision) || set.replicas == 0 {
             continue;

@@ -23,7 +23,7 @@ pub(super) fn finish(
     if let Some(traffic) = traffic
         && (draft.stable.is_some() || traffic.all_weights_are(0))
     {
-        let weights = draft.put_back.map_or_else(|| traffic.shown(), Weights::canary);
+        let weights = draft.written.map_or_else(|| traffic.shown(), Weights::canary);
         draft.status.weights = Some(weights);
     }
     counts(world, &mut draft);
@@ -50,6 +50,23 @@ pub(super) fn finish(
     }
     plan.actions.extend(actions);
     plan.actions.extend(cleanup);
+    plan
+}
+
+/// The plan that shows in the status what the API server refused; nothing if it shows already.
+pub fn refused(world: &World, error: &str) -> Plan {
+    let problem = Problem(error.to_owned());
+    let mut draft = super::identify::unchanged(world);
+    draft.status.observed_generation = Some(world.rollout.generation);
+    draft.status.phase = Some(Phase::Degraded);
+    error.clone_into(&mut draft.status.message);
+    conditions(world, &mut draft, &[problem]);
+    let Draft { status, notes, .. } = draft;
+    let mut plan = Plan { notes, status, ..Plan::default() };
+    if *world.rollout.status != plan.status {
+        let write = Write::Status(Box::new(plan.status.clone()));
+        plan.actions.push(Action { write, why: "the API server refused a write".to_owned() });
+    }
     plan
 }
 

@@ -115,7 +115,7 @@ fn is_done(world: &World, draft: &mut Draft, traffic: &Traffic, step: &Step, at:
         return pause_is_done(world, draft, pause, at);
     }
     if step.set_canary_scale.is_some() {
-        return scale_is_done(world, draft, at);
+        return scale_is_done(world, draft, traffic, at);
     }
     if let Some(analysis) = &step.analysis {
         let request = runs::request_of(analysis);
@@ -145,10 +145,12 @@ fn weight_is_done(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i
     shown && enough
 }
 
-fn scale_is_done(world: &World, draft: &mut Draft, at: usize) -> bool {
+/// Done when the pods are there *and* the canary destination reaches them: what follows, such as a
+/// smoke test, would otherwise still meet the stable revision.
+fn scale_is_done(world: &World, draft: &mut Draft, traffic: &Traffic, at: usize) -> bool {
     let intent = intent(&world.rollout.spec.strategy.canary.steps, at);
     let wanted = scale::canary_size(world, intent);
-    let present = world.available(&draft.target);
+    let present = traffic.capacity(world, &draft.target);
     if present < wanted {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, wanted));
     }

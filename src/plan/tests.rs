@@ -3,6 +3,7 @@
 mod abort;
 mod analysis;
 mod faults;
+mod identity;
 mod model;
 mod random;
 mod release;

@@ -122,9 +122,10 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) {
         };
         if edited {
             // So that the same edit, made again before the next status, is seen as one more.
-            draft.put_back = Some(weight);
+            draft.written = Some(weight);
         }
         if weight < highest {
+            draft.written = Some(weight);
             draft.urgent.push(action);
         } else {
             draft.actions.push(action);

@@ -1,7 +1,7 @@
 //! One `PromQL` query to the Prometheus HTTP API.
 //!
 //! In: a provider, the values of arguments and Secrets, an HTTP client. Out: a [`Reading`], whose
-//! texts hold no value of a Secret and no user or password of an address. [`mod@request`] and
+//! texts hold no value of a Secret and no user or password of an address. `request` and
 //! [`answer::parse`] are pure; [`measure`] sends.
 
 pub mod answer;

@@ -23,6 +23,7 @@ fn an_abort_is_one_write_away_from_stable() {
     let first = format!("{:?}", plan.actions[0].write);
     assert!(first.starts_with("EditRoute"), "the weight goes first: {first}");
     assert_eq!(model.canary_weight(), 0);
+    assert_eq!(model.status().weights.map(|weights| weights.canary), Some(0), "and is shown");
     assert_eq!(model.phase(), Some(Phase::Degraded));
     let abort = model.status().abort.clone().expect("aborted");
     assert_eq!((abort.by.as_str(), abort.cause), ("ann", AbortCause::Command));
@@ -52,8 +53,12 @@ fn with_a_delay_of_zero_the_aborted_canary_stays() {
     });
     model.command(Verb::Abort);
     model.run_for(3600);
-    assert_eq!(model.pods(&model.current()), 2);
+    let aborted = model.current();
+    assert_eq!(model.pods(&aborted), 2);
     assert_eq!(model.canary_weight(), 0);
+    model.set_image("web:3");
+    model.run_for(60);
+    assert_eq!(model.pods(&aborted), 0, "until the next release");
 }
 
 #[test]

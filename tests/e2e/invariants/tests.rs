@@ -112,7 +112,7 @@ fn the_checks_see_what_they_are_for() {
             h.route(&json!({"timeout": "1s", "route": [
                 {"destination": {"host": "stable"}, "weight": 70},
                 {"destination": {"host": "canary"}, "weight": 30},
-            ]}))
+            ]}));
         },
         "more than weights was changed",
     );
