@@ -10,7 +10,7 @@ use k8s_openapi::{
     api::{
         apps::v1::ReplicaSet,
         batch::v1::Job,
-        core::v1::{Pod, Service},
+        core::v1::{ContainerStatus, Pod, Service},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
@@ -181,16 +181,21 @@ pub fn pod(object: Pod) -> SeenPod {
     let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let containers = status.init_container_statuses.into_iter().flatten();
     let containers = containers.chain(status.container_statuses.into_iter().flatten());
-    let waiting = containers.filter_map(|container| container.state?.waiting).find(|waiting| {
-        let reason = waiting.reason.as_deref();
-        !matches!(reason, None | Some("ContainerCreating" | "PodInitializing"))
-    });
+    let containers: Vec<ContainerStatus> =
+        containers.filter(|container| !container.ready).collect();
+    let crash = containers.iter().find_map(crash);
+    let waiting =
+        containers.into_iter().filter_map(|container| container.state?.waiting).find(|waiting| {
+            let reason = waiting.reason.as_deref();
+            !matches!(reason, None | Some("ContainerCreating" | "PodInitializing"))
+        });
     let unschedulable =
         conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     // It runs, and its readiness probe does not pass.
     let unready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "False");
     let unready = unready.filter(|_| status.phase.as_deref() == Some("Running"));
-    let problem = waiting.map(|waiting| sentence(waiting.reason, waiting.message)).or_else(|| {
+    let waiting = waiting.map(|waiting| sentence(waiting.reason, waiting.message));
+    let problem = waiting.or(crash).or_else(|| {
         let condition = unschedulable.or(unready)?;
         Some(sentence(condition.reason.clone(), condition.message.clone()))
     });
@@ -203,6 +208,13 @@ pub fn pod(object: Pod) -> SeenPod {
         problem: problem.filter(|_| ready.is_none()),
     };
     SeenPod { owner, pod }
+}
+
+/// How a container last ended that was restarted since and may run just now.
+fn crash(container: &ContainerStatus) -> Option<String> {
+    let ended = container.last_state.as_ref()?.terminated.as_ref()?;
+    let (reason, code) = (ended.reason.as_deref().unwrap_or("Error"), ended.exit_code);
+    Some(format!("{reason}: ended with exit code {code}, restarts: {}", container.restart_count))
 }
 
 fn sentence(reason: Option<String>, message: Option<String>) -> String {

@@ -10,6 +10,7 @@ use crate::{
 /// Exit codes of `kubectl sluice status`.
 mod code {
     pub const HEALTHY: i32 = 0;
+    pub const REFUSED: i32 = 1;
     pub const ABORTED: i32 = 4;
     pub const WAITING: i32 = 5;
     pub const TIMED_OUT: i32 = 6;
@@ -136,7 +137,7 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
         let aborted = scenario.user.sluice("abort web").await;
         assert!(format!("{aborted:?}").contains("no release in progress"), "{aborted:?}");
         let retried = scenario.user.sluice("retry web").await;
-        assert_eq!(retried.code, 0, "nothing to do is no failure: {retried:?}");
+        assert_eq!(retried.code, code::REFUSED, "{retried:?}");
         assert_eq!(scenario.user.sluice("status nothing").await.code, code::NOT_FOUND);
         let without_command = |status: &Value| {
             let mut status = status.clone();

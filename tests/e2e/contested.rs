@@ -7,7 +7,7 @@ use crate::{
     scenario::{Scenario, scenario},
 };
 
-/// Sets the weights as the user `alice`, a GitOps tool or a person with kubectl, would.
+/// Sets the weights as `alice` would, a person with `kubectl`.
 async fn alice_sets(scenario: &Scenario, canary: i64) {
     let at = |end: i64, value: i64| json!({"op": "replace", "path": format!("/spec/http/1/route/{end}/weight"), "value": value});
     let patch = json!([at(0, 100 - canary), at(1, canary)]).to_string();
@@ -73,7 +73,7 @@ fn a_foreign_weight_is_never_taken_for_our_own_progress() {
         alice_sets(scenario, 100).await;
         until_route(scenario, 20).await;
         let status = scenario.until_paused_at("web", 2).await;
-        assert_eq!(status["stableRevision"] == status["currentRevision"], false);
+        assert_ne!(status["stableRevision"], status["currentRevision"]);
         scenario.user.sluice("abort web").await.expect("abort");
         scenario.until_rolled_back("web").await;
     });

@@ -12,7 +12,7 @@ use crate::{
 /// Kills per release.
 const KILLS: u64 = 8;
 
-/// A generator of small numbers, as good as this needs (SplitMix64).
+/// A generator of small numbers, as good as this needs (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -21,7 +21,7 @@ impl Random {
         let seed = std::env::var("E2E_SEED").ok().and_then(|seed| seed.parse().ok());
         let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
         let seed = seed.unwrap_or_else(clock);
-        println!("E2E_SEED={seed}");
+        eprintln!("E2E_SEED={seed}");
         Self(seed)
     }
 

@@ -82,7 +82,7 @@ struct Step<'a> {
 impl Step<'_> {
     /// Whether the controller made this change of a field.
     fn ours(&self, field: &[&str]) -> bool {
-        let pointer: String = field.iter().map(|part| format!("/{part}")).collect();
+        let pointer = format!("/{}", field.join("/"));
         self.before.pointer(&pointer) != self.after.pointer(&pointer)
             && owner_is_sluice(self.after, field)
     }
@@ -242,7 +242,7 @@ fn share(pods: i64, percent: i64) -> i64 {
 
 /// Whether the controller is the last writer of a field, as `managedFields` say.
 fn owner_is_sluice(object: &Value, field: &[&str]) -> bool {
-    let pointer: String = field.iter().map(|part| format!("/f:{part}")).collect();
+    let pointer = format!("/f:{}", field.join("/f:"));
     let entries = object["metadata"]["managedFields"].as_array();
     entries.into_iter().flatten().any(|entry| {
         entry["manager"] == "sluice"

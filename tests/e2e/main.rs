@@ -12,6 +12,8 @@
     reason = "a test that cannot go on has failed; numbers of pods are small"
 )]
 
+// The benchmark uses more of it.
+#[allow(dead_code, reason = "shared with the benchmark")]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,6 +1,7 @@
 //! One test: a namespace of the shared control plane, what happens there, and what users do.
 
 use std::{
+    fmt::Write,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::LazyLock,
     time::Duration,
@@ -136,10 +137,8 @@ impl Scenario {
 
     /// Waits until `look` finds what it looks for, looking after each change in the namespace.
     pub async fn until<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
-        match timeout(PATIENCE, self.recorder.until(look)).await {
-            Ok(found) => found,
-            Err(_) => panic!("waited {PATIENCE:?} in vain for {what}"),
-        }
+        let found = timeout(PATIENCE, self.recorder.until(look)).await;
+        found.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
     }
 
     /// Waits until the Rollout's present spec has been looked at and its status satisfies `is`.
@@ -234,11 +233,11 @@ impl Scenario {
             for object in seen.all(kind) {
                 let name = &object["metadata"]["name"];
                 let status = serde_json::to_string_pretty(&object["status"]).unwrap_or_default();
-                text.push_str(&format!("{kind} {name}: {status}\n"));
+                let _ = writeln!(text, "{kind} {name}: {status}");
             }
         }
         for event in seen.all("Event") {
-            text.push_str(&format!("Event {} {}\n", event["reason"], event["note"]));
+            let _ = writeln!(text, "Event {} {}", event["reason"], event["note"]);
         }
         text
     }

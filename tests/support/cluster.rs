@@ -21,9 +21,6 @@ const START: Duration = Duration::from_mins(2);
 /// Namespace and name of the controller's service account.
 pub const CONTROLLER: (&str, &str) = ("sluice-system", "sluice");
 
-/// Rights for the controller while `config/` has none.
-const FALLBACK_RIGHTS: &str = include_str!("rights.yaml");
-
 /// A running control plane. It ends with this process.
 pub struct Cluster {
     /// Files of this run.
@@ -64,7 +61,7 @@ impl Cluster {
         assert!(ended.is_ok(), "the control plane did not end");
     }
 
-    /// Process id of the control plane.
+    /// Its process id: all parts of the control plane are one process.
     pub fn pid(&self) -> u32 {
         self.process.id().expect("the control plane runs")
     }
@@ -132,16 +129,10 @@ async fn install(admin: &User) {
         .kubectl("wait crd --all --for=condition=Established --timeout=60s", "")
         .await
         .expect("the CRDs are served");
-    let rights = package.join("config/rbac");
     let (namespace, name) = CONTROLLER;
-    // Whoever installs the manifests may have a namespace for them already.
     admin.kubectl(&format!("create namespace {namespace}"), "").await.expect("a namespace");
-    if rights.exists() {
-        let recursive = format!("apply -R -f {}", rights.display());
-        admin.kubectl(&recursive, "").await.expect("the shipped rights");
-    } else {
-        admin.apply(FALLBACK_RIGHTS).await;
-    }
+    let rights = format!("apply -f {}", package.join("config/rbac").display());
+    admin.kubectl(&rights, "").await.expect("the shipped rights");
     let account = format!("get serviceaccount {name} -n {namespace}");
     admin.kubectl(&account, "").await.expect("the controller's account is among the rights");
 }

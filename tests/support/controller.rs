@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The longest time that a controller may take to fill its caches on a busy machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// How to start a controller.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +89,7 @@ impl Controller {
 
     /// Waits until it ends by itself. Returns its exit code; none after a signal.
     pub async fn ended(&mut self) -> Option<i32> {
-        let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
+        let ended = tokio::time::timeout(Duration::from_mins(1), self.child.wait()).await;
         reaper::forget(self.pid);
         ended.expect("the controller ends").expect("it was ours").code()
     }

@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, process::Command};
 use super::{package, reaper, wait::until};
 
 /// The longest time that Prometheus may take to start, or to show a number that was set.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Counters by series.
 type Counters = Arc<Mutex<BTreeMap<String, Counter>>>;
@@ -75,18 +75,21 @@ impl Prometheus {
     /// Lets a counter, such as `requests_total{code="200"}`, grow by so much a second from now on,
     /// and waits until Prometheus sees it grow, or for 0 until it sees it stand still.
     pub async fn flow(&self, series: &str, per_second: f64) {
-        let mut counters = self.counters();
-        // A counter never falls: it goes on from what it has reached.
-        let start = counters.get(series).map_or(0.0, Counter::value);
-        let counter = Counter { start, since: Instant::now(), per_second };
-        counters.insert(series.to_owned(), counter);
-        drop(counters);
+        self.grow(series, per_second);
         let query = format!("rate({series}[4s])");
         let shown = until(&query, PATIENCE, async || {
             let rates = self.query(&query).await;
             rates.iter().any(|rate| (*rate > 0.0) == (per_second > 0.0)).then_some(())
         });
         shown.await.unwrap();
+    }
+
+    fn grow(&self, series: &str, per_second: f64) {
+        let mut counters = self.counters();
+        // A counter never falls: it goes on from what it has reached.
+        let start = counters.get(series).map_or(0.0, Counter::value);
+        let counter = Counter { start, since: Instant::now(), per_second };
+        counters.insert(series.to_owned(), counter);
     }
 
     /// The values that a query yields now.

@@ -20,7 +20,8 @@ fn a_malformed_rollout_in_the_cluster_disturbs_no_other() {
         let app = App::new("web", "[{setWeight: 50}]");
         let patch = ["patch", "crd", "rollouts.sluice.dev", "--type=json", "-p", WITHOUT_SCHEMA];
         cluster.admin.run("kubectl".as_ref(), &patch, "").await.expect("an older CRD");
-        let malformed = app.rollout().replace(r#""replicas":3"#, r#""replicas":"three""#);
+        let malformed =
+            app.rollout().replace(r#""replicas":3"#, r#""replicas":3,"minReadySeconds":"ten""#);
         let malformed = malformed.replace(r#""name":"web""#, r#""name":"bad""#);
         // The API server takes a moment to forget the schema.
         let stored = until("the old schema to be gone", crate::scenario::PATIENCE, async || {

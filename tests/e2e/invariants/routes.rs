@@ -71,7 +71,7 @@ impl<'a> Rollout<'a> {
     /// Weights (stable, canary) of the routes that lead to both.
     pub fn weights(&self, route: &Value) -> Vec<(i64, i64)> {
         let mut found = Vec::new();
-        for one in self.managed(route) {
+        for one in every(route) {
             let weight = |(field, value): (&str, &Value)| {
                 let ends = one["route"].as_array().into_iter().flatten();
                 let mut ends = ends.filter(|end| short(&end["destination"][field]) == short(value));
@@ -90,11 +90,6 @@ impl<'a> Rollout<'a> {
         let routes =
             self.route_names().filter_map(|name| state.get(&("VirtualService", name.to_owned())));
         routes.flat_map(|route| self.weights(route)).collect()
-    }
-
-    fn managed<'b>(&self, route: &'b Value) -> impl Iterator<Item = &'b Value> {
-        let kinds = ["http", "tls", "tcp"].into_iter();
-        kinds.flat_map(|kind| route["spec"][kind].as_array().into_iter().flatten())
     }
 
     /// A VirtualService without the weights of its managed routes, and without what the API server
@@ -166,6 +161,12 @@ impl<'a> Rollout<'a> {
             labels,
         }
     }
+}
+
+/// The routes of all protocols.
+fn every(route: &Value) -> impl Iterator<Item = &Value> {
+    let kinds = ["http", "tls", "tcp"].into_iter();
+    kinds.flat_map(|kind| route["spec"][kind].as_array().into_iter().flatten())
 }
 
 /// Where traffic goes: the pods that all of its Services and its subset select.

@@ -81,13 +81,13 @@ impl History {
     }
 
     fn weights(&mut self, stable: i64, canary: i64) {
-        self.route(json!({"route": [
+        self.route(&json!({"route": [
             {"destination": {"host": "stable"}, "weight": stable},
             {"destination": {"host": "canary"}, "weight": canary},
         ]}));
     }
 
-    fn route(&mut self, http: Value) {
+    fn route(&mut self, http: &Value) {
         self.put("VirtualService", "web", json!({"metadata": {}, "spec": {"http": [http]}}));
     }
 
@@ -109,10 +109,10 @@ fn the_checks_see_what_they_are_for() {
     said(|h| h.weights(80, 30), "do not sum to 100");
     said(
         |h| {
-            h.route(json!({"timeout": "1s", "route": [
+            h.route(&json!({"timeout": "1s", "route": [
                 {"destination": {"host": "stable"}, "weight": 70},
                 {"destination": {"host": "canary"}, "weight": 30},
-            ]}))
+            ]}));
         },
         "more than weights was changed",
     );
