@@ -12,6 +12,10 @@ use crate::{
 /// Counts and messages alone are written at most this often: they change with every pod.
 const COSMETIC_SECONDS: i64 = 1;
 
+/// The same while a release moves: its steps are written anyway, and with many releases at once the
+/// API server's time is what they compete for.
+const COSMETIC_SECONDS_MOVING: i64 = 5;
+
 /// Completes the status and puts the writes in their order.
 pub(super) fn finish(
     world: &World,
@@ -34,7 +38,9 @@ pub(super) fn finish(
     let before = &*world.rollout.status;
     let essential = essence(before) != essence(&draft.status);
     let changed = *before != draft.status;
-    let cosmetic_at = world.rollout.since.checked_add(COSMETIC_SECONDS.seconds());
+    let moving = draft.status.phase == Some(Phase::Progressing) && draft.in_release();
+    let pace = if moving { COSMETIC_SECONDS_MOVING } else { COSMETIC_SECONDS };
+    let cosmetic_at = world.rollout.since.checked_add(pace.seconds());
     let cosmetic_at = cosmetic_at.unwrap_or(world.now);
     let write_status = essential || (changed && cosmetic_at <= world.now);
     if changed && !write_status {
