@@ -3,20 +3,9 @@
 use super::model::{Behaviour, Model, rollout, steps, subset_rollout};
 use crate::api::{AbortCause, Outcome, Phase, Verb};
 
-fn paused_at(weight: i32) -> Model {
-    let yaml = format!("[{{setWeight: {weight}}}, {{pause: {{}}}}]");
-    let mut model = Model::healthy(rollout(&steps(&yaml)));
-    model.set_image("web:2");
-    model.run_until(Phase::Paused);
-    model.run_for(2);
-    model.story.clear();
-    model.weights.clear();
-    model
-}
-
 #[test]
 fn an_abort_is_one_write_away_from_stable() {
-    let mut model = paused_at(80);
+    let mut model = Model::paused_at(80);
     model.command(Verb::Abort);
     model.settle();
     let plan = model.look();
@@ -31,7 +20,7 @@ fn an_abort_is_one_write_away_from_stable() {
 
 #[test]
 fn an_aborted_canary_loses_its_service_then_its_pods_and_nothing_rises() {
-    let mut model = paused_at(80);
+    let mut model = Model::paused_at(80);
     let (canary, stable) = (model.current(), model.stable());
     model.command(Verb::Abort);
     model.run_for(1);
@@ -47,7 +36,7 @@ fn an_aborted_canary_loses_its_service_then_its_pods_and_nothing_rises() {
 
 #[test]
 fn with_a_delay_of_zero_the_aborted_canary_stays() {
-    let mut model = paused_at(50);
+    let mut model = Model::paused_at(50);
     model.edit_spec(|spec| {
         spec.strategy.canary.abort_scale_down_delay = crate::api::Duration::from_secs(0);
     });
@@ -63,7 +52,7 @@ fn with_a_delay_of_zero_the_aborted_canary_stays() {
 
 #[test]
 fn retry_starts_at_the_first_step_with_a_new_attempt() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     model.command(Verb::Abort);
     model.run_for(120);
     model.command(Verb::Retry);
@@ -77,7 +66,7 @@ fn retry_starts_at_the_first_step_with_a_new_attempt() {
 
 #[test]
 fn an_aborted_release_can_be_promoted_in_full() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     model.command(Verb::Abort);
     model.run_for(120);
     model.command(Verb::PromoteFull);
@@ -99,7 +88,7 @@ fn an_abort_with_nothing_in_progress_changes_nothing() {
 
 #[test]
 fn a_command_for_another_revision_is_refused() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     let old = model.stable();
     model.command_for(Verb::Promote, &old);
     model.run_for(5);
@@ -110,7 +99,7 @@ fn a_command_for_another_revision_is_refused() {
 
 #[test]
 fn a_new_template_clears_the_abort() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     model.command(Verb::Abort);
     model.run_for(5);
     model.set_image("web:3");
@@ -121,7 +110,7 @@ fn a_new_template_clears_the_abort() {
 
 #[test]
 fn a_third_version_takes_over_only_after_the_second_lost_its_weight() {
-    let mut model = paused_at(80);
+    let mut model = Model::paused_at(80);
     let second = model.current();
     model.set_image("web:3");
     let third = Model::revision_of("web:3");
@@ -144,7 +133,7 @@ fn a_third_version_takes_over_only_after_the_second_lost_its_weight() {
 
 #[test]
 fn going_back_to_the_stable_template_is_a_rollback_without_steps() {
-    let mut model = paused_at(80);
+    let mut model = Model::paused_at(80);
     let (second, stable) = (model.current(), model.stable());
     model.set_image("web:1");
     model.run_until(Phase::Healthy);
@@ -184,7 +173,7 @@ fn without_progress_deadline_abort_the_release_only_shows_degraded() {
 
 #[test]
 fn a_pause_longer_than_the_deadline_is_never_degraded() {
-    let mut model = paused_at(20);
+    let mut model = Model::paused_at(20);
     model.run_for(7200);
     assert_eq!(model.phase(), Some(Phase::Paused));
 }

@@ -130,6 +130,19 @@ impl Model {
         model
     }
 
+    /// A cluster in which the second version has this weight and waits for a person.
+    pub(super) fn paused_at(weight: i32) -> Self {
+        let yaml = format!("[{{setWeight: {weight}}}, {{pause: {{}}}}]");
+        let mut model = Self::healthy(rollout(&steps(&yaml)));
+        model.set_image("web:2");
+        model.run_until(Phase::Paused);
+        model.run_for(2);
+        model.story.clear();
+        model.weights.clear();
+        model.notes.clear();
+        model
+    }
+
     pub(super) fn status(&self) -> &RolloutStatus {
         &self.world.rollout.status
     }

@@ -3,19 +3,9 @@
 use super::model::{Behaviour, Model, rollout, steps};
 use crate::api::{Phase, Reason, Verb};
 
-fn paused_at(weight: i32) -> Model {
-    let yaml = format!("[{{setWeight: {weight}}}, {{pause: {{}}}}]");
-    let mut model = Model::healthy(rollout(&steps(&yaml)));
-    model.set_image("web:2");
-    model.run_until(Phase::Paused);
-    model.run_for(2);
-    model.notes.clear();
-    model
-}
-
 #[test]
 fn weights_of_somebody_else_are_put_back_and_named() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     model.edit_weight(10);
     model.run_for(2);
     assert_eq!(model.canary_weight(), 40);
@@ -26,7 +16,7 @@ fn weights_of_somebody_else_are_put_back_and_named() {
 
 #[test]
 fn after_two_fights_it_is_a_condition_and_no_war() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     for _ in 0..3 {
         model.edit_weight(10);
         model.run_for(5);
@@ -43,7 +33,7 @@ fn after_two_fights_it_is_a_condition_and_no_war() {
 
 #[test]
 fn fights_within_a_second_count_as_well() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     for _ in 0..3 {
         model.edit_weight(10);
         model.run_for(0);
@@ -53,7 +43,7 @@ fn fights_within_a_second_count_as_well() {
 
 #[test]
 fn a_contest_ends_by_resume() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     for _ in 0..3 {
         model.edit_weight(10);
         model.run_for(5);
@@ -84,7 +74,7 @@ fn a_weight_of_100_by_somebody_else_is_no_progress_of_ours() {
 
 #[test]
 fn weight_falls_to_what_ready_pods_can_carry_and_returns() {
-    let mut model = paused_at(75);
+    let mut model = Model::paused_at(75);
     let canary = model.current();
     assert_eq!(model.pods(&canary), 3);
     for _ in 0..3 {
@@ -115,7 +105,7 @@ fn weight_falls_to_what_ready_pods_can_carry_and_returns() {
 
 #[test]
 fn a_stable_selector_that_lost_its_revision_is_put_back() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     model.world.services.get_mut("web-stable").unwrap().selector.remove("sluice.dev/revision");
     model.run_for(2);
     assert_eq!(model.pointer("stable"), Some(model.stable()));
@@ -127,7 +117,7 @@ fn a_stable_selector_that_lost_its_revision_is_put_back() {
 
 #[test]
 fn a_broken_stable_never_blocks_its_own_fix() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     model.behave("web:1", Behaviour::NeverReady);
     model.check = false;
     model.command(Verb::Promote);
@@ -137,7 +127,7 @@ fn a_broken_stable_never_blocks_its_own_fix() {
 
 #[test]
 fn an_abort_keeps_traffic_on_the_canary_while_stable_has_no_pod() {
-    let mut model = paused_at(40);
+    let mut model = Model::paused_at(40);
     model.behave("web:1", Behaviour::NeverReady);
     model.settle();
     model.command(Verb::Abort);
