@@ -11,5 +11,6 @@ pub mod controller;
 pub mod observe;
 pub mod plan;
 pub mod server;
+pub mod sim;
 pub mod traffic;
 pub mod world;

@@ -10,7 +10,7 @@ use std::{
 use sluice::cli::crds;
 
 /// What each top-level module may use of ours. Data flows one way: observe → world → plan → apply.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("api", &[]),
     ("world", &["api"]),
     ("traffic", &["api"]),
@@ -20,6 +20,10 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("apply", &["api", "world", "plan", "observe"]),
     ("server", &["api", "observe"]),
     ("controller", &["api", "world", "traffic", "analysis", "plan", "observe", "apply", "server"]),
+    (
+        "sim",
+        &["api", "world", "traffic", "analysis", "plan", "observe", "apply", "server", "controller"],
+    ),
 ];
 
 /// The modules that decide. They are functions of their input, so that tests can be tables.

@@ -1,0 +1,5 @@
+//! A cluster in the process: an API server, the cluster's own controllers, a mesh with traffic, and
+//! a Prometheus, all in virtual time.
+//!
+//! The controller runs against it unchanged: the same `reconcile` over the same `kube::Client`. It
+//! is for speed, faults and the demo; the real control plane of `tests/cluster` keeps it honest.
