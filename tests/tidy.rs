@@ -22,7 +22,17 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("controller", &["api", "world", "traffic", "analysis", "plan", "observe", "apply", "server"]),
     (
         "sim",
-        &["api", "world", "traffic", "analysis", "plan", "observe", "apply", "server", "controller"],
+        &[
+            "api",
+            "world",
+            "traffic",
+            "analysis",
+            "plan",
+            "observe",
+            "apply",
+            "server",
+            "controller",
+        ],
     ),
 ];
 

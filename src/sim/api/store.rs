@@ -1,0 +1,487 @@
+//! Objects, their versions, and the log of every change.
+//!
+//! In: writes that [`super::admission`] has let pass. Out: the objects after them, and a log in the
+//! order of the writes, which watches, the cluster's own controllers and transcripts read.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{
+    Refusal, Resource, admission,
+    managed_fields::{Writer, record},
+    resource,
+};
+
+/// Namespace (empty for what is in none) and name.
+pub type Key = (String, String);
+
+/// Changes that are kept; older ones are gone, and a watch from there is answered 410.
+const KEPT_CHANGES: usize = 20_000;
+
+/// The simulated time, in microseconds. Cheap to share.
+#[derive(Clone, Debug)]
+pub struct Time(Arc<AtomicI64>);
+
+impl Time {
+    /// A clock that shows `start`.
+    pub fn new(start: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(start.as_microsecond())))
+    }
+
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.0.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// Sets the present; it never goes back.
+    pub fn set(&self, now: Timestamp) {
+        self.0.fetch_max(now.as_microsecond(), Ordering::Relaxed);
+    }
+}
+
+/// One change of one object.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The kind of object.
+    pub resource: &'static Resource,
+    /// The object.
+    pub key: Key,
+    /// The resource version that the change made.
+    pub version: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The field manager that wrote.
+    pub by: String,
+    /// `status` or `scale`, if the write went there.
+    pub subresource: Option<String>,
+    /// The object before; none if it is new.
+    pub before: Option<Arc<Value>>,
+    /// The object after; none if it is gone.
+    pub after: Option<Arc<Value>>,
+}
+
+/// What must hold for a deletion, and how it is done.
+#[derive(Clone, Debug, Default)]
+pub struct Deletion {
+    /// Only this object, not another of the same name.
+    pub uid: Option<String>,
+    /// Only this version of it.
+    pub resource_version: Option<String>,
+    /// Seconds that a pod gets; none for its own wish.
+    pub grace_period_seconds: Option<i64>,
+    /// `Background`, `Foreground` or `Orphan`; none for what the kind does by default.
+    pub propagation: Option<String>,
+}
+
+/// The objects.
+#[derive(Debug)]
+pub struct Store {
+    time: Time,
+    version: u64,
+    serial: u64,
+    objects: BTreeMap<&'static str, BTreeMap<Key, Arc<Value>>>,
+    log: VecDeque<Change>,
+}
+
+impl Store {
+    /// An empty cluster with the namespace `default`.
+    pub fn new(time: Time) -> Self {
+        let mut store =
+            Self { time, version: 1, serial: 0, objects: BTreeMap::new(), log: VecDeque::new() };
+        store.ensure_namespace("default");
+        store
+    }
+
+    /// The clock.
+    pub fn time(&self) -> &Time {
+        &self.time
+    }
+
+    /// The version of the last change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Creates a namespace unless it is there.
+    pub fn ensure_namespace(&mut self, name: &str) {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        // The only refusal is that it exists.
+        let _ = self.create(&writer("simulation"), &resource::NAMESPACE, "", object);
+    }
+
+    /// An object.
+    pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<&Arc<Value>> {
+        self.objects.get(resource.plural)?.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// All objects of a kind in one namespace, or in all, by namespace and name.
+    pub fn list<'a>(
+        &'a self,
+        resource: &Resource,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        let all = self.objects.get(resource.plural).into_iter().flatten();
+        all.filter(move |(key, _)| namespace.is_none_or(|namespace| key.0 == namespace))
+    }
+
+    /// Changes after `version`, oldest first; none if some of them are no longer kept.
+    pub fn changes_since(&self, version: u64) -> Option<impl Iterator<Item = &Change>> {
+        let oldest = self.log.front().map_or(self.version + 1, |change| change.version);
+        if version.saturating_add(1) < oldest && version < self.version {
+            return None;
+        }
+        // Versions are dense: each change has the one after its predecessor's.
+        let skip = usize::try_from((version + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        Some(self.log.iter().skip(skip))
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// It exists, its namespace does not, or it breaks the rules of its kind.
+    pub fn create(
+        &mut self,
+        by: &Writer,
+        resource: &'static Resource,
+        namespace: &str,
+        mut object: Value,
+    ) -> Result<Arc<Value>, Refusal> {
+        let name = self.name_for(&object)?;
+        if resource.namespaced && self.get(&resource::NAMESPACE, "", namespace).is_none() {
+            return Err(Refusal::not_found(&resource::NAMESPACE, namespace));
+        }
+        if self.get(resource, namespace, &name).is_some() {
+            return Err(Refusal::already_exists(resource, &name));
+        }
+        object["metadata"]["name"] = json!(name);
+        object["apiVersion"] = json!(resource.api_version());
+        object["kind"] = json!(resource.kind);
+        if resource.status && resource.custom {
+            object.as_object_mut().map(|fields| fields.remove("status"));
+        }
+        admission::admit(resource, None, None, &mut object)?;
+        self.serial += 1;
+        let uid = format!("{:08x}-0000-4000-8000-{:012x}", crc(&name), self.serial);
+        let metadata = &mut object["metadata"];
+        if resource.namespaced {
+            metadata["namespace"] = json!(namespace);
+        }
+        metadata["uid"] = json!(uid);
+        metadata["creationTimestamp"] = json!(self.second());
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "managedFields"] {
+            metadata.as_object_mut().map(|fields| fields.remove(field));
+        }
+        if admission::has_generation(resource) {
+            metadata["generation"] = json!(1);
+        }
+        record(&Value::Null, &mut object, by, &self.second());
+        Ok(self.commit(by, resource, (namespace.to_owned(), name), None, object))
+    }
+
+    /// Replaces an object, or its status or scale, by `new`. A resource version in `new` must be the
+    /// present one. A write that changes nothing makes no new version.
+    ///
+    /// # Errors
+    /// It does not exist, has changed since, or would break the rules of its kind.
+    pub fn replace(
+        &mut self,
+        by: &Writer,
+        resource: &'static Resource,
+        key: &Key,
+        new: Value,
+    ) -> Result<Arc<Value>, Refusal> {
+        let (namespace, name) = key;
+        let old = self.get(resource, namespace, name).cloned();
+        let old = old.ok_or_else(|| Refusal::not_found(resource, name))?;
+        let expected = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if !expected.is_empty() && old["metadata"]["resourceVersion"] != *expected {
+            return Err(Refusal::modified(resource, name));
+        }
+        let uid = &new["metadata"]["uid"];
+        if !uid.is_null() && *uid != old["metadata"]["uid"] {
+            let expected = uid.as_str().unwrap_or_default();
+            let found = old["metadata"]["uid"].as_str().unwrap_or_default();
+            let why = format!(
+                "Precondition failed: UID in precondition: {expected}, UID in object meta: {found}"
+            );
+            return Err(Refusal::conflict(resource, name, &why));
+        }
+        let mut new = merged(resource, by.subresource, &old, new);
+        admission::admit(resource, by.subresource, Some(&old), &mut new)?;
+        if admission::has_generation(resource) && admission::differs_in_spec(resource, &old, &new) {
+            let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
+            new["metadata"]["generation"] = json!(generation + 1);
+        }
+        if new == *old {
+            return Ok(old);
+        }
+        record(&old, &mut new, by, &self.second());
+        if is_finished(&new) {
+            return Ok(self.erase(by, resource, key, old));
+        }
+        Ok(self.commit(by, resource, key.clone(), Some(old), new))
+    }
+
+    /// Deletes an object, or marks it as deleted where something must happen before. Returns the
+    /// object, and whether it is gone.
+    ///
+    /// # Errors
+    /// It does not exist, or is not the one that `how` expects.
+    pub fn delete(
+        &mut self,
+        by: &Writer,
+        resource: &'static Resource,
+        key: &Key,
+        how: &Deletion,
+    ) -> Result<(Arc<Value>, bool), Refusal> {
+        let (namespace, name) = key;
+        let old = self.get(resource, namespace, name).cloned();
+        let old = old.ok_or_else(|| Refusal::not_found(resource, name))?;
+        expect(resource, name, &old, "uid", "UID", how.uid.as_deref())?;
+        let version = how.resource_version.as_deref();
+        expect(resource, name, &old, "resourceVersion", "ResourceVersion", version)?;
+        let mut new = (*old).clone();
+        let finalizer = match how.propagation.as_deref() {
+            Some("Foreground") => Some("foregroundDeletion"),
+            Some("Orphan") => Some("orphan"),
+            None if resource == &resource::JOB => Some("orphan"),
+            _ => None,
+        };
+        if let Some(finalizer) = finalizer {
+            add_finalizer(&mut new, finalizer);
+        }
+        let grace = grace_seconds(resource, &old, how);
+        let waits = new["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
+        if grace == 0 && !waits {
+            return Ok((self.erase(by, resource, key, old), true));
+        }
+        let since = &old["metadata"]["deletionTimestamp"];
+        if since.is_null() {
+            let at = self.time.now().checked_add(SignedDuration::from_secs(grace));
+            new["metadata"]["deletionTimestamp"] = json!(second(at.unwrap_or_default()));
+            new["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+            if admission::has_generation(resource) {
+                let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
+                new["metadata"]["generation"] = json!(generation + 1);
+            }
+        }
+        if new == *old {
+            return Ok((old, false));
+        }
+        Ok((self.commit(by, resource, key.clone(), Some(old), new), false))
+    }
+
+    fn erase(
+        &mut self,
+        by: &Writer,
+        resource: &'static Resource,
+        key: &Key,
+        old: Arc<Value>,
+    ) -> Arc<Value> {
+        self.objects.entry(resource.plural).or_default().remove(key);
+        self.version += 1;
+        let mut last = (*old).clone();
+        last["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.note(by, resource, key.clone(), Some(old), None);
+        Arc::new(last)
+    }
+
+    fn commit(
+        &mut self,
+        by: &Writer,
+        resource: &'static Resource,
+        key: Key,
+        before: Option<Arc<Value>>,
+        mut object: Value,
+    ) -> Arc<Value> {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let object = Arc::new(object);
+        self.objects.entry(resource.plural).or_default().insert(key.clone(), object.clone());
+        self.note(by, resource, key, before, Some(object.clone()));
+        object
+    }
+
+    fn note(
+        &mut self,
+        by: &Writer,
+        resource: &'static Resource,
+        key: Key,
+        before: Option<Arc<Value>>,
+        after: Option<Arc<Value>>,
+    ) {
+        if self.log.len() >= KEPT_CHANGES {
+            self.log.pop_front();
+        }
+        self.log.push_back(Change {
+            resource,
+            key,
+            version: self.version,
+            at: self.time.now(),
+            by: by.manager.to_owned(),
+            subresource: by.subresource.map(str::to_owned),
+            before,
+            after,
+        });
+    }
+
+    /// The name in the metadata, or one made from `generateName`.
+    fn name_for(&mut self, object: &Value) -> Result<String, Refusal> {
+        let metadata = &object["metadata"];
+        if let Some(name) = metadata["name"].as_str().filter(|name| !name.is_empty()) {
+            return Ok(name.to_owned());
+        }
+        let Some(base) = metadata["generateName"].as_str().filter(|base| !base.is_empty()) else {
+            return Err(Refusal::new(
+                422,
+                "Invalid",
+                "metadata.name: Required value: name or generateName is required",
+            ));
+        };
+        self.serial += 1;
+        Ok(format!("{base}{}", suffix(self.serial)))
+    }
+
+    fn second(&self) -> String {
+        second(self.time.now())
+    }
+}
+
+/// A plain write by `manager`.
+pub fn writer(manager: &str) -> Writer<'_> {
+    Writer { manager, operation: "Update", subresource: None }
+}
+
+/// A write of a status by `manager`.
+pub fn status_writer(manager: &str) -> Writer<'_> {
+    Writer { manager, operation: "Update", subresource: Some("status") }
+}
+
+/// RFC 3339 to the second, as Kubernetes writes times.
+pub fn second(at: Timestamp) -> String {
+    Timestamp::from_second(at.as_second()).unwrap_or_default().to_string()
+}
+
+/// What is stored: a write takes only its own part from `new`, and never what the server keeps.
+fn merged(resource: &Resource, subresource: Option<&str>, old: &Value, mut new: Value) -> Value {
+    match subresource {
+        Some("status") => {
+            let mut whole = old.clone();
+            match new.get_mut("status") {
+                Some(status) => whole["status"] = status.take(),
+                None => drop(whole.as_object_mut().map(|fields| fields.remove("status"))),
+            }
+            return whole;
+        }
+        Some("scale") => {
+            let mut whole = old.clone();
+            whole["spec"]["replicas"] = new["spec"]["replicas"].take();
+            return whole;
+        }
+        _ => {}
+    }
+    if resource.status {
+        match old.get("status") {
+            Some(status) => new["status"] = status.clone(),
+            None => drop(new.as_object_mut().map(|fields| fields.remove("status"))),
+        }
+    }
+    new["apiVersion"] = old["apiVersion"].clone();
+    new["kind"] = old["kind"].clone();
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+        "resourceVersion",
+    ] {
+        match old["metadata"].get(field) {
+            Some(kept) => new["metadata"][field] = kept.clone(),
+            None => drop(new["metadata"].as_object_mut().map(|fields| fields.remove(field))),
+        }
+    }
+    new
+}
+
+/// Whether a deleted object has no finalizer left that it waits for.
+fn is_finished(object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    let waits = metadata["finalizers"].as_array().is_some_and(|all| !all.is_empty());
+    let graceful = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
+    !metadata["deletionTimestamp"].is_null() && !waits && !graceful
+}
+
+fn add_finalizer(object: &mut Value, finalizer: &str) {
+    let mut all = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    if !all.iter().any(|present| present == finalizer) {
+        all.push(json!(finalizer));
+    }
+    object["metadata"]["finalizers"] = Value::Array(all);
+}
+
+/// Seconds that must pass before the object may go: only pods on a node take their time.
+fn grace_seconds(resource: &Resource, object: &Value, how: &Deletion) -> i64 {
+    let placed = object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    let phase = object["status"]["phase"].as_str();
+    let ended = matches!(phase, Some("Succeeded" | "Failed"));
+    if resource != &resource::POD || !placed || ended {
+        return 0;
+    }
+    let own = object["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
+    how.grace_period_seconds.unwrap_or(own).max(0)
+}
+
+fn expect(
+    resource: &Resource,
+    name: &str,
+    object: &Value,
+    field: &str,
+    words: &str,
+    expected: Option<&str>,
+) -> Result<(), Refusal> {
+    let found = object["metadata"][field].as_str().unwrap_or_default();
+    match expected {
+        Some(expected) if expected != found => {
+            let why = format!(
+                "Precondition failed: {words} in precondition: {expected}, {words} in object meta: {found}"
+            );
+            Err(Refusal::conflict(resource, name, &why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Five characters that differ from call to call, in the API server's alphabet.
+fn suffix(serial: u64) -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let base = ALPHABET.len() as u64;
+    // A step that has no factor in common with the number of names, so that none comes twice.
+    let mut rest = serial.wrapping_mul(7_368_787) % base.pow(5);
+    let mut text = String::new();
+    for _ in 0..5 {
+        let index = usize::try_from(rest % base).unwrap_or(0);
+        text.push(char::from(ALPHABET[index]));
+        rest /= base;
+    }
+    text
+}
+
+/// A small checksum, so that uids of different objects differ at their beginning.
+fn crc(text: &str) -> u32 {
+    text.bytes().fold(2_166_136_261, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+use super::*;
+
+const WRITER: Writer<'static> = Writer { manager: "test", operation: "Update", subresource: None };
+
+fn store() -> Store {
+    Store::new(Time::new(Timestamp::from_second(1_000_000).unwrap()))
+}
+
+fn key(name: &str) -> Key {
+    ("default".to_owned(), name.to_owned())
+}
+
+fn version(object: &Value) -> u64 {
+    object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_write_with_an_old_version_is_refused() {
+    let mut store = store();
+    let first = store
+        .create(
+            &WRITER,
+            &resource::CONFIG_MAP,
+            "default",
+            json!({"metadata": {"name": "a"}, "data": {"x": "1"}}),
+        )
+        .unwrap();
+    let mut edit = (*first).clone();
+    edit["data"]["x"] = json!("2");
+    let second = store.replace(&WRITER, &resource::CONFIG_MAP, &key("a"), edit.clone()).unwrap();
+    assert!(version(&second) > version(&first));
+    let refusal = store.replace(&WRITER, &resource::CONFIG_MAP, &key("a"), edit).unwrap_err();
+    assert_eq!((refusal.code, refusal.reason), (409, "Conflict"));
+}
+
+#[test]
+fn a_write_that_changes_nothing_makes_no_version() {
+    let mut store = store();
+    let first = store
+        .create(&WRITER, &resource::CONFIG_MAP, "default", json!({"metadata": {"name": "a"}}))
+        .unwrap();
+    let again = store.replace(&WRITER, &resource::CONFIG_MAP, &key("a"), (*first).clone()).unwrap();
+    assert_eq!(first, again);
+    assert_eq!(store.version(), version(&first));
+}
+
+#[test]
+fn the_log_has_every_change_from_a_version_on() {
+    let mut store = store();
+    let before = store.version();
+    store
+        .create(&WRITER, &resource::CONFIG_MAP, "default", json!({"metadata": {"name": "a"}}))
+        .unwrap();
+    store.delete(&WRITER, &resource::CONFIG_MAP, &key("a"), &Deletion::default()).unwrap();
+    let changes: Vec<bool> =
+        store.changes_since(before).unwrap().map(|change| change.after.is_some()).collect();
+    assert_eq!(changes, [true, false]);
+    assert_eq!(store.changes_since(store.version()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_pod_on_a_node_gets_its_grace() {
+    let mut store = store();
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": []}});
+    store.create(&WRITER, &resource::POD, "default", pod).unwrap();
+    let how = Deletion::default();
+    let (marked, gone) = store.delete(&WRITER, &resource::POD, &key("p"), &how).unwrap();
+    assert!(!gone);
+    assert!(!marked["metadata"]["deletionTimestamp"].is_null());
+    let how = Deletion { grace_period_seconds: Some(0), ..Deletion::default() };
+    let (_, gone) = store.delete(&WRITER, &resource::POD, &key("p"), &how).unwrap();
+    assert!(gone);
+}
+
+#[test]
+fn an_object_with_a_finalizer_goes_when_the_finalizer_does() {
+    let mut store = store();
+    let object = json!({"metadata": {"name": "a", "finalizers": ["x.y/z"]}});
+    store.create(&WRITER, &resource::CONFIG_MAP, "default", object).unwrap();
+    let (marked, gone) =
+        store.delete(&WRITER, &resource::CONFIG_MAP, &key("a"), &Deletion::default()).unwrap();
+    assert!(!gone);
+    let mut without = (*marked).clone();
+    without["metadata"].as_object_mut().unwrap().remove("finalizers");
+    store.replace(&WRITER, &resource::CONFIG_MAP, &key("a"), without).unwrap();
+    assert!(store.get(&resource::CONFIG_MAP, "default", "a").is_none());
+}
+
+#[test]
+fn names_that_are_made_up_differ() {
+    let names: std::collections::BTreeSet<String> = (0..5000).map(suffix).collect();
+    assert_eq!(names.len(), 5000);
+}
