@@ -80,6 +80,12 @@ pub trait Fence: Send + Sync {
     fn is_open(&self) -> bool;
 }
 
+/// Is told of each write just before it is made, with its reason.
+pub trait Journal: Send + Sync {
+    /// The write that comes next.
+    fn writing(&self, action: &Action);
+}
+
 /// Writes for one Rollout.
 pub struct Applier<'a> {
     /// The API server.
@@ -92,6 +98,8 @@ pub struct Applier<'a> {
     pub istio_version: &'a str,
     /// The clock: what counts from a write counts from its answer, not from the plan.
     pub now: &'a (dyn Fn() -> Timestamp + Sync),
+    /// Who wants to know of each write.
+    pub journal: Option<&'a dyn Journal>,
 }
 
 impl Applier<'_> {
@@ -110,6 +118,9 @@ impl Applier<'_> {
             let what = describe(&action.write);
             if !self.fence.is_open() {
                 return Err((touched, Error::NoLease { what }));
+            }
+            if let Some(journal) = self.journal {
+                journal.writing(action);
             }
             match self.write(world, &action.write, &mut version).await {
                 Ok(object) => {

@@ -31,7 +31,7 @@ use tracing::Instrument;
 use crate::{
     analysis::provider::prometheus::HttpClients,
     api::{GROUP, Note, Verdict},
-    apply::{self, Applier},
+    apply::{self, Applier, Journal},
     observe::{Caches, Touched, cache::Key},
     plan::Action,
     server::{
@@ -82,6 +82,8 @@ pub struct Context {
     pub http: HttpClients,
     /// The controller's own metrics.
     pub metrics: Arc<Metrics>,
+    /// Who wants to know of each write and its reason.
+    pub journal: Option<Arc<dyn Journal>>,
     refusals: Refusals,
     istio_version: RwLock<String>,
 }
@@ -103,6 +105,7 @@ impl Context {
             settings,
             http: HttpClients::new(),
             metrics,
+            journal: None,
             refusals: Refusals::default(),
             istio_version: RwLock::new(String::new()),
         }
@@ -113,10 +116,13 @@ impl Context {
         self.istio_version.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_istio_version(&self, version: &str) {
+    /// Finds out at which version the cluster serves Istio's kinds. Returns none while it does not.
+    pub async fn find_istio(&self) -> Option<String> {
+        let version = watches::istio_version(&self.client).await?;
         let mut present = self.istio_version.write().unwrap_or_else(PoisonError::into_inner);
-        version.clone_into(&mut present);
+        present.clone_from(&version);
         self.caches.set_istio_served(true);
+        Some(version)
     }
 
     /// Carries out writes for one Rollout, and publishes `notes` when all of them are done.
@@ -132,6 +138,7 @@ impl Context {
             fence: &*self.fence,
             istio_version: &self.istio_version(),
             now: &|| self.clock.now(),
+            journal: self.journal.as_deref(),
         };
         let touched = applier.run(world, actions).await?;
         events::publish(self, world, notes).await;
@@ -269,10 +276,35 @@ async fn end(
     Ok(())
 }
 
-fn enqueue(context: &Context, queue: &mut Queue<Touched>, touched: Touched) {
+/// Asks for a look at an object, if this controller serves it.
+pub fn enqueue(context: &Context, queue: &mut Queue<Touched>, touched: Touched) {
     if context.serves(&touched) {
         let priority = context.priority(&touched);
         queue.add(touched, priority);
+    }
+}
+
+/// One pass over one object.
+pub async fn look(context: &Context, touched: &Touched) -> reconcile::Outcome {
+    match touched {
+        Touched::Rollout(key) => reconcile::rollout(context, key).await,
+        Touched::Run(key) => analysis_run::reconcile(context, key).await,
+    }
+}
+
+/// Takes in what a pass left behind.
+pub fn looked(
+    context: &Context,
+    queue: &mut Queue<Touched>,
+    item: Touched,
+    outcome: reconcile::Outcome,
+) {
+    queue.done(&item);
+    if let Some(at) = outcome.next_check {
+        queue.add_at(item, at);
+    }
+    for touched in outcome.touched {
+        enqueue(context, queue, touched);
     }
 }
 
@@ -297,13 +329,7 @@ async fn work(
                     Touched::Run(key) => ("AnalysisRun", key),
                 };
                 let span = tracing::info_span!("reconcile", kind, namespace, name);
-                let pass = async {
-                    match &task {
-                        Touched::Rollout(key) => reconcile::rollout(&context, key).await,
-                        Touched::Run(key) => analysis_run::reconcile(&context, key).await,
-                    }
-                };
-                let outcome = pass.instrument(span).await;
+                let outcome = look(&context, &task).instrument(span).await;
                 (task, outcome)
             });
             working.insert(handle.id(), item);
@@ -344,13 +370,7 @@ fn finish(
     match done {
         Ok((id, (item, outcome))) => {
             working.remove(&id);
-            queue.done(&item);
-            if let Some(at) = outcome.next_check {
-                queue.add_at(item, at);
-            }
-            for touched in outcome.touched {
-                enqueue(context, queue, touched);
-            }
+            looked(context, queue, item, outcome);
         }
         Err(error) => {
             context.metrics.panics.inc();

@@ -82,12 +82,11 @@ pub(super) fn start(
 /// Watches Istio's kinds as soon as the cluster serves them, at whichever version it does.
 pub(super) async fn istio(context: Arc<Context>, out: UnboundedSender<Report>) {
     let version = loop {
-        if let Some(version) = istio_version(&context.client).await {
+        if let Some(version) = context.find_istio().await {
             break version;
         }
         tokio::time::sleep(Duration::from_secs(10)).await;
     };
-    context.set_istio_version(&version);
     let mut tasks = JoinSet::new();
     for (kind, name, plural) in [
         (Kind::VirtualService, "VirtualService", "virtualservices"),
@@ -102,7 +101,7 @@ pub(super) async fn istio(context: Arc<Context>, out: UnboundedSender<Report>) {
 }
 
 /// The newest version of Istio's networking group that the cluster serves both kinds at.
-async fn istio_version(client: &Client) -> Option<String> {
+pub(super) async fn istio_version(client: &Client) -> Option<String> {
     for version in ["v1", "v1beta1", "v1alpha3"] {
         let group = format!("networking.istio.io/{version}");
         if let Ok(list) = client.list_api_group_resources(&group).await {

@@ -5,9 +5,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use sluice::sim::invariants::canary_weights;
+
 use crate::{
     app::App,
-    invariants::canary_weights,
     scenario::{Scenario, scenario},
     support::controller::Controller,
 };

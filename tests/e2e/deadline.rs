@@ -1,6 +1,8 @@
 //! A version whose pods never serve.
 
-use crate::{app::App, invariants::canary_weights, scenario::scenario};
+use sluice::sim::invariants::canary_weights;
+
+use crate::{app::App, scenario::scenario};
 
 #[test]
 fn a_canary_that_is_never_ready_is_aborted_at_the_deadline() {

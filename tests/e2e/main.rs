@@ -3,7 +3,7 @@
 //!
 //! One control plane and one controller serve all tests, each of which has a namespace of its own
 //! and, where it stops or kills controllers, a controller instance of its own. After every test the
-//! namespace's whole history is checked against what always holds (`invariants`).
+//! namespace's whole history is checked against what always holds (`sluice::sim::invariants`).
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -24,7 +24,6 @@ mod contested;
 mod crashes;
 mod deadline;
 mod invalid;
-mod invariants;
 mod leaders;
 mod overtaken;
 mod recorder;

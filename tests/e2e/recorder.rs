@@ -1,7 +1,7 @@
 //! Records every change in a namespace, in the order in which the API server made them.
 //!
 //! In: watches. Out: the present objects, for waits; and the whole history, for
-//! [`super::invariants`]. Watches of different kinds are not in step with each other, but all
+//! `sluice::sim::invariants`. Watches of different kinds are not in step with each other, but all
 //! objects are in one etcd: resource versions order all changes.
 
 use std::{
@@ -17,6 +17,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::Value;
+use sluice::sim::invariants::{Change, Key};
 use tokio::{sync::watch, task::JoinSet};
 
 /// The kinds that are recorded: group, version, kind, plural.
@@ -33,45 +34,31 @@ const KINDS: [(&str, &str, &str, &str); 10] = [
     ("events.k8s.io", "v1", "Event", "events"),
 ];
 
-/// Kind and name.
-pub type Key = (&'static str, String);
-
-/// One change of one object.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// Which object.
-    pub key: Key,
-    /// When, in the order of etcd.
-    pub version: u64,
-    /// The object after the change; none if it was deleted.
-    pub object: Option<Value>,
-}
-
 /// All changes seen so far, and what they add up to.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The changes, each kind's in order.
     pub changes: Vec<Change>,
     /// The present objects.
-    pub present: BTreeMap<Key, Value>,
+    pub present: BTreeMap<Key, Arc<Value>>,
     versions: BTreeMap<Key, u64>,
 }
 
 impl Seen {
     /// An object by kind and name; null if it is not there.
     pub fn get(&self, kind: &'static str, name: &str) -> &Value {
-        self.present.get(&(kind, name.to_owned())).unwrap_or(&Value::Null)
+        self.present.get(&(kind, name.to_owned())).map_or(&Value::Null, |object| &**object)
     }
 
     /// All present objects of a kind, by name.
     pub fn all(&self, kind: &'static str) -> impl Iterator<Item = &Value> {
-        self.present.iter().filter(move |(key, _)| key.0 == kind).map(|(_, object)| object)
+        self.present.iter().filter(move |(key, _)| key.0 == kind).map(|(_, object)| &**object)
     }
 
     /// All states that an object has had, oldest first.
     pub fn history(&self, kind: &'static str, name: &str) -> impl Iterator<Item = &Value> {
         let of_object = move |change: &&Change| change.key.0 == kind && change.key.1 == name;
-        self.changes.iter().filter(of_object).filter_map(|change| change.object.as_ref())
+        self.changes.iter().filter(of_object).filter_map(|change| change.object.as_deref())
     }
 
     /// The changes in the order in which the API server made them.
@@ -97,7 +84,8 @@ impl Seen {
             return;
         }
         self.versions.insert(key.clone(), version);
-        let object = (!deleted).then(|| serde_json::to_value(object).expect("it came as JSON"));
+        let json = || serde_json::to_value(object).expect("it came as JSON");
+        let object = (!deleted).then(|| Arc::new(json()));
         match &object {
             Some(object) => self.present.insert(key.clone(), object.clone()),
             None => self.present.remove(&key),

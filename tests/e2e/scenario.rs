@@ -10,11 +10,11 @@ use std::{
 use futures::FutureExt;
 use kube::Client;
 use serde_json::Value;
+use sluice::sim::invariants;
 use tokio::{runtime::Runtime, sync::OnceCell, time::timeout};
 
 use crate::{
     app::App,
-    invariants,
     recorder::{Recorder, Seen},
     support::{
         audit,

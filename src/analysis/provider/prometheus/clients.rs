@@ -3,7 +3,7 @@
 //! In: what a request asks of TLS. Out: a client.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::{Certificate, Client, StatusCode, redirect};
 
@@ -15,11 +15,18 @@ const KEPT: usize = 32;
 /// Most redirects that are followed.
 const REDIRECTS: usize = 3;
 
+/// A Prometheus in this process, which answers in the place of those on the network.
+pub trait InProcess: Send + Sync + std::fmt::Debug {
+    /// Status code and body of the answer.
+    fn answer(&self, request: &Request) -> (u16, Vec<u8>);
+}
+
 /// The clients of the controller. Cheap to share behind an `Arc`.
 #[derive(Debug, Default)]
 pub struct HttpClients {
     clients: Mutex<BTreeMap<(bool, Option<String>), Client>>,
     direct: bool,
+    in_process: Option<Arc<dyn InProcess>>,
 }
 
 impl HttpClients {
@@ -32,6 +39,16 @@ impl HttpClients {
     pub fn without_proxy() -> Self {
         let direct = true;
         Self { direct, ..Self::default() }
+    }
+
+    /// No clients: all requests go to `prometheus`, whatever their address.
+    pub fn in_process(prometheus: Arc<dyn InProcess>) -> Self {
+        Self { in_process: Some(prometheus), ..Self::default() }
+    }
+
+    /// The answer to a request, if it needs no network.
+    pub(super) fn answered_here(&self, request: &Request) -> Option<(u16, Vec<u8>)> {
+        Some(self.in_process.as_ref()?.answer(request))
     }
 
     /// The client for a request.

@@ -1,4 +1,4 @@
-//! What always holds (DESIGN, section 3), checked on a namespace's whole history.
+//! What always holds (DESIGN, section 3), checked on every change of a cluster, simulated or real.
 //!
 //! In: changes in the order in which the API server made them. Out: sentences about what was
 //! broken. Each rule is checked at the controller's own writes: what pods or people do meanwhile is
@@ -9,37 +9,69 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
-use super::recorder::{Change, Key};
 use routes::{Destination, Rollout};
 
-/// Objects at one instant.
-pub type State = BTreeMap<Key, Value>;
+/// Kind and name.
+pub type Key = (&'static str, String);
+
+/// Objects of one namespace at one instant.
+pub type State = BTreeMap<Key, Arc<Value>>;
+
+/// One change of one object.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which object.
+    pub key: Key,
+    /// When, in the order of all changes.
+    pub version: u64,
+    /// The object after the change; none if it was deleted.
+    pub object: Option<Arc<Value>>,
+}
 
 /// The label that tells revisions apart.
 const REVISION: &str = "sluice.dev/revision";
 
-/// Replays the changes. Returns what was broken, and when.
-pub fn broken(changes: &[Change]) -> Vec<String> {
-    let mut state = State::new();
-    let mut found = Vec::new();
-    for change in changes {
+/// The kinds that the rules speak of.
+const KINDS: [&str; 7] = [
+    "Rollout",
+    "ReplicaSet",
+    "Pod",
+    "Service",
+    "EndpointSlice",
+    "VirtualService",
+    "DestinationRule",
+];
+
+/// Follows the changes of one namespace.
+#[derive(Debug, Default)]
+pub struct Checker {
+    state: State,
+}
+
+impl Checker {
+    /// Takes in a change. Returns what it broke.
+    pub fn check(&mut self, change: &Change) -> Vec<String> {
+        if !KINDS.contains(&change.key.0) {
+            return Vec::new();
+        }
         let before = match &change.object {
-            Some(object) => state.insert(change.key.clone(), object.clone()),
-            None => state.remove(&change.key),
+            Some(object) => self.state.insert(change.key.clone(), object.clone()),
+            None => self.state.remove(&change.key),
         };
-        let (Some(before), Some(after)) = (&before, &change.object) else { continue };
-        let rollouts: Vec<Rollout> = state
-            .iter()
-            .filter(|(key, _)| key.0 == "Rollout")
-            .map(|(_, object)| Rollout::new(object))
-            .collect();
-        for rollout in &rollouts {
+        let (Some(before), Some(after)) = (&before, &change.object) else { return Vec::new() };
+        let rollouts = self.state.iter().filter(|(key, _)| key.0 == "Rollout");
+        let mut found = Vec::new();
+        for rollout in rollouts.map(|(_, object)| Rollout::new(object)) {
             let mut sentences = Vec::new();
-            let step = Step { state: &state, rollout, before, after, name: &change.key.1 };
+            let name = &change.key.1;
+            let step = Step { state: &self.state, rollout: &rollout, before, after, name };
             match change.key.0 {
                 "VirtualService" => step.route(&mut sentences),
                 "DestinationRule" => step.rule(&mut sentences),
@@ -47,13 +79,19 @@ pub fn broken(changes: &[Change]) -> Vec<String> {
                 "ReplicaSet" => step.size(&mut sentences),
                 _ => {}
             }
-            let (kind, name) = &change.key;
+            let kind = change.key.0;
             let at = change.version;
             found
                 .extend(sentences.into_iter().map(|text| format!("{kind} {name} at {at}: {text}")));
         }
+        found
     }
-    found
+}
+
+/// Replays a namespace's changes. Returns what was broken, and when.
+pub fn broken(changes: &[Change]) -> Vec<String> {
+    let mut checker = Checker::default();
+    changes.iter().flat_map(|change| checker.check(change)).collect()
 }
 
 /// The canary weights of a VirtualService's first managed route, in order and without repeats.

@@ -1,5 +1,7 @@
 //! The checks see what they are for.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Change, broken};
@@ -58,7 +60,11 @@ impl History {
         let fields = json!({"f:spec": {"f:http": {}, "f:selector": {}, "f:replicas": {}}});
         object["metadata"]["managedFields"] = json!([{"manager": "sluice", "fieldsV1": fields}]);
         let version = self.0.len() as u64;
-        self.0.push(Change { key: (kind, name.to_owned()), version, object: Some(object) });
+        self.0.push(Change {
+            key: (kind, name.to_owned()),
+            version,
+            object: Some(Arc::new(object)),
+        });
     }
 
     fn set(&mut self, revision: &str, replicas: i64) {

@@ -7,49 +7,49 @@ use serde_json::Value;
 use super::{REVISION, State, ready_pods};
 
 /// A Rollout, read from its JSON and not through the product's own types.
-pub struct Rollout<'a> {
+pub(super) struct Rollout<'a> {
     object: &'a Value,
     canary: &'a Value,
     istio: &'a Value,
 }
 
 impl<'a> Rollout<'a> {
-    pub fn new(object: &'a Value) -> Self {
+    pub(super) fn new(object: &'a Value) -> Self {
         let canary = &object["spec"]["strategy"]["canary"];
         Self { object, canary, istio: &canary["traffic"]["istio"] }
     }
 
-    pub fn name(&self) -> &'a str {
+    pub(super) fn name(&self) -> &'a str {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    pub fn replicas(&self) -> i64 {
+    pub(super) fn replicas(&self) -> i64 {
         self.object["spec"]["replicas"].as_i64().unwrap_or(1)
     }
 
-    pub fn stable_revision(&self) -> Option<&'a str> {
+    pub(super) fn stable_revision(&self) -> Option<&'a str> {
         self.object["status"]["stableRevision"].as_str()
     }
 
-    pub fn aborted(&self) -> bool {
+    pub(super) fn aborted(&self) -> bool {
         !self.object["status"]["abort"].is_null()
     }
 
     /// Whether the user chose the canary's size apart from the weight.
-    pub fn sets_scale(&self) -> bool {
+    pub(super) fn sets_scale(&self) -> bool {
         let steps = self.canary["steps"].as_array();
         steps.into_iter().flatten().any(|step| !step["setCanaryScale"].is_null())
     }
 
-    pub fn names_route(&self, name: &str) -> bool {
+    pub(super) fn names_route(&self, name: &str) -> bool {
         self.route_names().any(|route| route == name)
     }
 
-    pub fn names_rule(&self, name: &str) -> bool {
+    pub(super) fn names_rule(&self, name: &str) -> bool {
         self.istio["destinationRule"]["name"] == *name
     }
 
-    pub fn names_service(&self, name: &str) -> bool {
+    pub(super) fn names_service(&self, name: &str) -> bool {
         self.canary["stableService"] == *name || self.canary["canaryService"] == *name
     }
 
@@ -69,7 +69,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// Weights (stable, canary) of the routes that lead to both.
-    pub fn weights(&self, route: &Value) -> Vec<(i64, i64)> {
+    pub(super) fn weights(&self, route: &Value) -> Vec<(i64, i64)> {
         let mut found = Vec::new();
         for one in every(route) {
             let weight = |(field, value): (&str, &Value)| {
@@ -86,7 +86,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// Weights in all its VirtualServices.
-    pub fn all_weights(&self, state: &State) -> Vec<(i64, i64)> {
+    pub(super) fn all_weights(&self, state: &State) -> Vec<(i64, i64)> {
         let routes =
             self.route_names().filter_map(|name| state.get(&("VirtualService", name.to_owned())));
         routes.flat_map(|route| self.weights(route)).collect()
@@ -94,7 +94,7 @@ impl<'a> Rollout<'a> {
 
     /// A VirtualService without the weights of its managed routes, and without what the API server
     /// changes with each write.
-    pub fn without_weights(&self, route: &Value) -> Value {
+    pub(super) fn without_weights(&self, route: &Value) -> Value {
         let mut bare = bare(route);
         let [stable, canary] = self.ends();
         for kind in ["http", "tls", "tcp"] {
@@ -117,7 +117,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// A DestinationRule without the labels of the two subsets.
-    pub fn without_labels(&self, rule: &Value) -> Value {
+    pub(super) fn without_labels(&self, rule: &Value) -> Value {
         let mut bare = bare(rule);
         let [(_, stable), (_, canary)] = self.ends();
         for subset in bare["spec"]["subsets"].as_array_mut().into_iter().flatten() {
@@ -128,12 +128,12 @@ impl<'a> Rollout<'a> {
         bare
     }
 
-    pub fn stable(&self, state: &State) -> Destination {
+    pub(super) fn stable(&self, state: &State) -> Destination {
         let service = self.canary["stableService"].as_str();
         self.destination("the stable destination", service, self.ends()[0], state)
     }
 
-    pub fn canary(&self, state: &State) -> Destination {
+    pub(super) fn canary(&self, state: &State) -> Destination {
         let service = self.canary["canaryService"].as_str();
         self.destination("the canary destination", service, self.ends()[1], state)
     }
@@ -150,7 +150,8 @@ impl<'a> Rollout<'a> {
             return Destination { name, services, labels: BTreeMap::new() };
         }
         let rule = self.istio["destinationRule"]["name"].as_str().unwrap_or_default();
-        let rule = state.get(&("DestinationRule", rule.to_owned())).unwrap_or(&Value::Null);
+        let rule =
+            state.get(&("DestinationRule", rule.to_owned())).map_or(&Value::Null, |rule| &**rule);
         let host = short(&rule["spec"]["host"]).to_owned();
         let subsets = rule["spec"]["subsets"].as_array();
         let subset = subsets.into_iter().flatten().find(|subset| subset["name"] == *value);
@@ -170,8 +171,8 @@ fn every(route: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// Where traffic goes: the pods that all of its Services and its subset select.
-pub struct Destination {
-    pub name: &'static str,
+pub(super) struct Destination {
+    pub(super) name: &'static str,
     services: BTreeSet<String>,
     labels: BTreeMap<String, String>,
 }
@@ -181,24 +182,25 @@ impl Destination {
     fn selector(&self, state: &State) -> BTreeMap<String, String> {
         let mut labels = self.labels.clone();
         for service in &self.services {
-            let service = state.get(&("Service", service.clone())).unwrap_or(&Value::Null);
+            let service =
+                state.get(&("Service", service.clone())).map_or(&Value::Null, |service| &**service);
             labels.extend(texts(&service["spec"]["selector"]));
         }
         labels
     }
 
     /// The revision that it leads to, if to one only.
-    pub fn revision(&self, state: &State) -> Option<String> {
+    pub(super) fn revision(&self, state: &State) -> Option<String> {
         self.selector(state).remove(REVISION)
     }
 
     /// Ready pods that it selects.
-    pub fn ready(&self, state: &State) -> BTreeSet<String> {
+    pub(super) fn ready(&self, state: &State) -> BTreeSet<String> {
         ready_pods(state, &self.selector(state))
     }
 
     /// Ready pods that it selects and that are published as endpoints.
-    pub fn serving(&self, state: &State) -> BTreeSet<String> {
+    pub(super) fn serving(&self, state: &State) -> BTreeSet<String> {
         let mut pods = self.ready(state);
         for service in &self.services {
             let published = published(state, service);
