@@ -6,3 +6,4 @@
 
 pub mod api;
 pub mod invariants;
+pub mod transcript;

@@ -1,0 +1,117 @@
+//! Where traffic goes: Services, VirtualServices, DestinationRules.
+
+use serde_json::Value;
+
+use super::{Names, people};
+use crate::api::REVISION_LABEL;
+
+/// A Service: which revision it selects.
+pub(super) fn service(before: &Value, after: &Value, names: &Names) -> Vec<String> {
+    if before.is_null() || after.is_null() {
+        return people::anything(before, after);
+    }
+    let revision = |service: &Value| service["spec"]["selector"][REVISION_LABEL].clone();
+    let (from, to) = (revision(before), revision(after));
+    let mut texts = Vec::new();
+    if from != to {
+        texts.push(format!("selects {} -> {}", names.label(&from), names.label(&to)));
+    }
+    let others = |service: &Value| {
+        let mut spec = service["spec"].clone();
+        spec["selector"].as_object_mut().map(|labels| labels.remove(REVISION_LABEL));
+        spec
+    };
+    if others(before) != others(after) {
+        texts.push("edited".to_owned());
+    }
+    texts
+}
+
+/// A VirtualService: the weights of each route.
+pub(super) fn virtual_service(before: &Value, after: &Value) -> Vec<String> {
+    if before.is_null() || after.is_null() {
+        return people::anything(before, after);
+    }
+    let mut texts = Vec::new();
+    let mut bare = [before["spec"].clone(), after["spec"].clone()];
+    for kind in ["http", "tls", "tcp"] {
+        let routes = |spec: &Value| spec[kind].as_array().map_or(0, Vec::len);
+        for index in 0..routes(&bare[0]).min(routes(&bare[1])) {
+            let [from, to] = [0, 1].map(|side| weights(&bare[side][kind][index]));
+            if from != to {
+                let name = bare[1][kind][index]["name"].as_str().map(str::to_owned);
+                let route = name.unwrap_or_else(|| format!("{kind}[{index}]"));
+                texts.push(format!("{route}: {}", moved(&from, &to)));
+            }
+        }
+    }
+    for spec in &mut bare {
+        without_weights(spec);
+    }
+    if bare[0] != bare[1] {
+        texts.push("edited beyond its weights".to_owned());
+    }
+    texts
+}
+
+/// Destination and weight, in order.
+fn weights(route: &Value) -> Vec<(String, i64)> {
+    let ends = route["route"].as_array().into_iter().flatten();
+    ends.map(|end| {
+        let host = end["destination"]["host"].as_str().unwrap_or_default();
+        let host = host.split('.').next().unwrap_or_default();
+        let name = match end["destination"]["subset"].as_str() {
+            Some(subset) => subset.to_owned(),
+            None => host.to_owned(),
+        };
+        (name, end["weight"].as_i64().unwrap_or(0))
+    })
+    .collect()
+}
+
+fn moved(from: &[(String, i64)], to: &[(String, i64)]) -> String {
+    let parts = to.iter().enumerate().map(|(index, (name, weight))| match from.get(index) {
+        Some((before, was)) if before == name && was != weight => {
+            format!("{name} {was} -> {weight} %")
+        }
+        _ => format!("{name} {weight} %"),
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn without_weights(spec: &mut Value) {
+    for kind in ["http", "tls", "tcp"] {
+        for route in spec[kind].as_array_mut().into_iter().flatten() {
+            for end in route["route"].as_array_mut().into_iter().flatten() {
+                end.as_object_mut().map(|end| end.remove("weight"));
+            }
+        }
+    }
+}
+
+/// A DestinationRule: which revision each subset leads to.
+pub(super) fn destination_rule(before: &Value, after: &Value, names: &Names) -> Vec<String> {
+    if before.is_null() || after.is_null() {
+        return people::anything(before, after);
+    }
+    let mut texts = Vec::new();
+    let none = Vec::new();
+    let old = before["spec"]["subsets"].as_array().unwrap_or(&none);
+    for subset in after["spec"]["subsets"].as_array().unwrap_or(&none) {
+        let name = &subset["name"];
+        let was = old.iter().find(|other| other["name"] == *name).unwrap_or(&Value::Null);
+        let revision = |subset: &Value| subset["labels"][REVISION_LABEL].clone();
+        let (from, to) = (revision(was), revision(subset));
+        let name = name.as_str().unwrap_or_default();
+        if from != to {
+            let (from, to) = (names.label(&from), names.label(&to));
+            texts.push(format!("subset {name} selects {from} -> {to}"));
+        } else if was != subset {
+            texts.push(format!("subset {name} edited"));
+        }
+    }
+    if texts.is_empty() && before["spec"] != after["spec"] {
+        texts.push("edited".to_owned());
+    }
+    texts
+}
