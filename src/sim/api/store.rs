@@ -182,6 +182,9 @@ impl Store {
         if admission::has_generation(resource) {
             metadata["generation"] = json!(1);
         }
+        if resource == &resource::NAMESPACE {
+            object["spec"]["finalizers"] = json!(["kubernetes"]);
+        }
         record(&Value::Null, &mut object, by, &self.second());
         Ok(self.commit(by, resource, (namespace.to_owned(), name), None, object))
     }
@@ -259,12 +262,10 @@ impl Store {
             add_finalizer(&mut new, finalizer);
         }
         let grace = grace_seconds(resource, &old, how);
-        let waits = new["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
-        if grace == 0 && !waits {
+        if grace == 0 && !waits(&new) {
             return Ok((self.erase(by, resource, key, old), true));
         }
-        let since = &old["metadata"]["deletionTimestamp"];
-        if since.is_null() {
+        if old["metadata"]["deletionTimestamp"].is_null() {
             let at = self.time.now().checked_add(SignedDuration::from_secs(grace));
             new["metadata"]["deletionTimestamp"] = json!(second(at.unwrap_or_default()));
             new["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
@@ -272,6 +273,13 @@ impl Store {
                 let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
                 new["metadata"]["generation"] = json!(generation + 1);
             }
+        }
+        // A second deletion may only shorten the grace period.
+        if grace < new["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) {
+            new["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+        }
+        if resource == &resource::NAMESPACE {
+            new["status"]["phase"] = json!("Terminating");
         }
         if new == *old {
             return Ok((old, false));
@@ -347,7 +355,7 @@ impl Store {
             ));
         };
         self.serial += 1;
-        Ok(format!("{base}{}", suffix(self.serial)))
+        Ok(format!("{}{}", base.get(..58).unwrap_or(base), suffix(self.serial)))
     }
 
     fn second(&self) -> String {
@@ -418,9 +426,14 @@ fn merged(resource: &Resource, subresource: Option<&str>, old: &Value, mut new: 
 /// Whether a deleted object has no finalizer left that it waits for.
 fn is_finished(object: &Value) -> bool {
     let metadata = &object["metadata"];
-    let waits = metadata["finalizers"].as_array().is_some_and(|all| !all.is_empty());
     let graceful = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
-    !metadata["deletionTimestamp"].is_null() && !waits && !graceful
+    !metadata["deletionTimestamp"].is_null() && !waits(object) && !graceful
+}
+
+/// Whether there are finalizers; a namespace has its own in its spec.
+fn waits(object: &Value) -> bool {
+    let are_in = |part| object[part]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
+    are_in("metadata") || object["kind"] == "Namespace" && are_in("spec")
 }
 
 fn add_finalizer(object: &mut Value, finalizer: &str) {
