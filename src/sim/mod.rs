@@ -6,5 +6,11 @@
 
 pub mod actors;
 pub mod api;
+mod deliver;
 pub mod invariants;
+pub mod mesh;
+pub mod prometheus;
+pub mod scenario;
+pub mod simulation;
+pub mod traffic;
 pub mod transcript;

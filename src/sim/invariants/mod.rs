@@ -94,6 +94,11 @@ pub fn broken(changes: &[Change]) -> Vec<String> {
     changes.iter().flat_map(|change| checker.check(change)).collect()
 }
 
+/// The canary's weight in a VirtualService's first managed route.
+pub fn canary_weight(rollout: &Value, route: &Value) -> Option<i64> {
+    Rollout::new(rollout).weights(route).first().map(|(_, canary)| *canary)
+}
+
 /// The canary weights of a VirtualService's first managed route, in order and without repeats.
 pub fn canary_weights(changes: &[Change], rollout: &Value, name: &str) -> Vec<i64> {
     let rollout = Rollout::new(rollout);
@@ -169,7 +174,7 @@ impl Step<'_> {
         }
         let need = if strict && !self.rollout.sets_scale() { share(desired, weight) } else { 1 };
         let pods = to.serving(self.state);
-        if (pods.len() as i64) < need {
+        if i64::try_from(pods.len()).unwrap_or(i64::MAX) < need {
             found.push(format!(
                 "{} has weight {weight} and {} of {need} serving pods {pods:?}",
                 to.name,

@@ -80,7 +80,7 @@ pub(super) fn job(before: &Value, after: &Value) -> Vec<String> {
         (None, Some(end)) => {
             let kind = end["type"].as_str().unwrap_or_default().to_owned();
             let message = end["message"].as_str().filter(|_| kind == "Failed");
-            vec![message.map_or(kind.clone(), |message| format!("{kind}: {message}"))]
+            vec![message.map_or_else(|| kind.clone(), |message| format!("{kind}: {message}"))]
         }
         _ => Vec::new(),
     }

@@ -33,18 +33,18 @@ pub(super) fn virtual_service(before: &Value, after: &Value) -> Vec<String> {
         return people::anything(before, after);
     }
     let mut texts = Vec::new();
-    let mut bare = [before["spec"].clone(), after["spec"].clone()];
     for kind in ["http", "tls", "tcp"] {
-        let routes = |spec: &Value| spec[kind].as_array().map_or(0, Vec::len);
-        for index in 0..routes(&bare[0]).min(routes(&bare[1])) {
-            let [from, to] = [0, 1].map(|side| weights(&bare[side][kind][index]));
+        let (old, new) = (routes(before, kind), routes(after, kind));
+        for (index, (old, new)) in old.iter().zip(new).enumerate() {
+            let (from, to) = (weights(old), weights(new));
             if from != to {
-                let name = bare[1][kind][index]["name"].as_str().map(str::to_owned);
+                let name = new["name"].as_str().map(str::to_owned);
                 let route = name.unwrap_or_else(|| format!("{kind}[{index}]"));
                 texts.push(format!("{route}: {}", moved(&from, &to)));
             }
         }
     }
+    let mut bare = [before["spec"].clone(), after["spec"].clone()];
     for spec in &mut bare {
         without_weights(spec);
     }
@@ -52,6 +52,10 @@ pub(super) fn virtual_service(before: &Value, after: &Value) -> Vec<String> {
         texts.push("edited beyond its weights".to_owned());
     }
     texts
+}
+
+fn routes<'v>(object: &'v Value, kind: &str) -> &'v [Value] {
+    object["spec"][kind].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Destination and weight, in order.

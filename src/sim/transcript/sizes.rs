@@ -80,11 +80,11 @@ pub(super) fn pod(before: &Value, after: &Value, by: &str) -> Vec<String> {
     }
     let problem = |pod: &Value| {
         let all = pod["status"]["containerStatuses"].as_array();
-        let reasons = all.into_iter().flatten().filter_map(|status| {
+        let mut reasons = all.into_iter().flatten().filter_map(|status| {
             let reason = status["state"]["waiting"]["reason"].as_str()?;
             (reason != "ContainerCreating").then(|| reason.to_owned())
         });
-        reasons.last()
+        reasons.next_back()
     };
     match problem(after) {
         Some(reason) if problem(before).as_ref() != Some(&reason) && !deleted(after) => {

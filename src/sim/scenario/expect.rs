@@ -1,0 +1,278 @@
+//! What must be true: read from objects as the API server shows them, simulated or real.
+//!
+//! In: an [`Expectation`] and the objects. Out: nothing, or sentences that say what was found instead.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    api::{COMMAND_ANNOTATION, REVISION_LABEL},
+    sim::invariants,
+};
+
+/// What must be true. What is not named may be anything.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expectation {
+    /// Name of the Rollout; the scenario's first by default.
+    #[serde(default)]
+    pub rollout: Option<String>,
+    /// `status.phase`.
+    #[serde(default)]
+    pub phase: Option<String>,
+    /// A part of `status.message`.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// The step it is in, counted from 1; one more than there are steps when all are done.
+    #[serde(default)]
+    pub step: Option<i64>,
+    /// `status.attempt`.
+    #[serde(default)]
+    pub attempt: Option<i64>,
+    /// The canary's weight in the first managed route of the first VirtualService.
+    #[serde(default)]
+    pub weight: Option<i64>,
+    /// All canary weights that this route has had since the beginning, without repeats.
+    #[serde(default)]
+    pub weights: Option<Vec<i64>>,
+    /// Image of the stable revision.
+    #[serde(default)]
+    pub stable: Option<String>,
+    /// Image of the newest revision.
+    #[serde(default)]
+    pub current: Option<String>,
+    /// Pods wanted (`spec.replicas`) by the image of their revision.
+    #[serde(default)]
+    pub pods: BTreeMap<String, i64>,
+    /// Ready pods by the image of their revision.
+    #[serde(default)]
+    pub ready: BTreeMap<String, i64>,
+    /// Status of conditions by type.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, String>,
+    /// `status.history[0].outcome`.
+    #[serde(default)]
+    pub outcome: Option<String>,
+    /// A part of `status.history[0].reason`.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Why it is aborted: a part of `status.abort.reason`; empty for `not aborted`.
+    #[serde(default)]
+    pub aborted: Option<String>,
+    /// Reasons of Events that exist.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Reasons of Events that do not exist.
+    #[serde(default)]
+    pub no_events: Vec<String>,
+    /// Phases of AnalysisRuns, oldest first.
+    #[serde(default)]
+    pub runs: Option<Vec<String>>,
+    /// Number of Jobs.
+    #[serde(default)]
+    pub jobs: Option<usize>,
+    /// Image of the revision that a Service or a subset selects, by its name; `none` for no revision.
+    #[serde(default)]
+    pub selects: BTreeMap<String, String>,
+    /// Whether a command waits.
+    #[serde(default)]
+    pub command_waits: Option<bool>,
+    /// Values in objects, by `Kind/name` and JSON pointer; null for `not there`.
+    #[serde(default)]
+    pub objects: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+/// Objects as an API server shows them.
+pub trait Objects {
+    /// An object; null if it is not there.
+    fn get(&self, kind: &str, name: &str) -> &Value;
+    /// All objects of a kind, by name.
+    fn all(&self, kind: &str) -> Vec<&Value>;
+    /// All states that an object has had, oldest first.
+    fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>>;
+}
+
+/// Compares. Returns what is otherwise, in sentences.
+pub fn differences(expected: &Expectation, rollout: &str, objects: &dyn Objects) -> Vec<String> {
+    let name = expected.rollout.as_deref().unwrap_or(rollout);
+    let object = objects.get("Rollout", name);
+    let mut look = Look { objects, name, object, status: &object["status"], found: Vec::new() };
+    look.status(expected);
+    look.revisions(expected);
+    look.routes(expected);
+    look.others(expected);
+    look.found
+}
+
+struct Look<'a> {
+    objects: &'a dyn Objects,
+    name: &'a str,
+    object: &'a Value,
+    status: &'a Value,
+    found: Vec<String>,
+}
+
+impl Look<'_> {
+    #[expect(clippy::needless_pass_by_value, reason = "most are made for this comparison")]
+    fn same<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, expected: Option<T>, found: T) {
+        if let Some(expected) = expected
+            && expected != found
+        {
+            self.found.push(format!("{what}: expected {expected:?}, found {found:?}"));
+        }
+    }
+
+    fn part(&mut self, what: &str, expected: Option<&String>, found: &Value) {
+        let found = found.as_str().unwrap_or_default();
+        if let Some(part) = expected.filter(|part| !found.contains(part.as_str())) {
+            self.found.push(format!("{what}: expected a text with {part:?}, found {found:?}"));
+        }
+    }
+
+    fn status(&mut self, expected: &Expectation) {
+        let status = self.status;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        self.same("phase", expected.phase.clone(), text(&status["phase"]));
+        self.part("message", expected.message.as_ref(), &status["message"]);
+        let step = status["step"]["index"].as_i64().map_or(0, |index| index + 1);
+        self.same("step", expected.step, step);
+        self.same("attempt", expected.attempt, status["attempt"].as_i64().unwrap_or(0));
+        for (kind, wanted) in &expected.conditions {
+            let all = status["conditions"].as_array();
+            let one = all.into_iter().flatten().find(|condition| condition["type"] == *kind);
+            let found = one.map_or_else(|| "absent".to_owned(), |one| text(&one["status"]));
+            self.same(&format!("condition {kind}"), Some(wanted.clone()), found);
+        }
+        let last = &status["history"][0];
+        self.same("outcome", expected.outcome.clone(), text(&last["outcome"]));
+        self.part("reason", expected.reason.as_ref(), &last["reason"]);
+        match expected.aborted.as_deref() {
+            Some("") if !status["abort"].is_null() => {
+                self.found.push(format!("aborted: expected no abort, found {}", status["abort"]));
+            }
+            Some("") | None => {}
+            Some(_) => {
+                self.part("aborted", expected.aborted.as_ref(), &status["abort"]["reason"]);
+            }
+        }
+        // A status that speaks of an older spec proves nothing about this one.
+        let asks = expected.phase.is_some() || expected.step.is_some();
+        let (seen, spec) = (&status["observedGeneration"], &self.object["metadata"]["generation"]);
+        if asks && seen != spec {
+            self.found.push(format!("observedGeneration: expected {spec}, found {seen}"));
+        }
+    }
+
+    /// The ReplicaSets of the Rollout, with their images.
+    fn sets(&self) -> Vec<(String, &Value)> {
+        let ours = |set: &&Value| set["metadata"]["ownerReferences"][0]["name"] == *self.name;
+        let sets = self.objects.all("ReplicaSet").into_iter().filter(ours);
+        sets.map(|set| (image(set), set)).collect()
+    }
+
+    fn image_of(&self, revision: &Value) -> String {
+        let sets = self.sets().into_iter();
+        let mut of = sets.filter(|(_, set)| set["metadata"]["labels"][REVISION_LABEL] == *revision);
+        of.next().map_or_else(|| "none".to_owned(), |(image, _)| image)
+    }
+
+    fn revisions(&mut self, expected: &Expectation) {
+        let (stable, current) = (&self.status["stableRevision"], &self.status["currentRevision"]);
+        let (stable, current) = (self.image_of(stable), self.image_of(current));
+        self.same("stable", expected.stable.clone(), stable);
+        self.same("current", expected.current.clone(), current);
+        let sizes = [
+            ("pods", &expected.pods, "/spec/replicas"),
+            ("ready", &expected.ready, "/status/readyReplicas"),
+        ];
+        for (what, wanted, pointer) in sizes {
+            for (image, wanted) in wanted {
+                let sets = self.sets().into_iter().filter(|(of, _)| of == image);
+                let counts = sets.filter_map(|(_, set)| set.pointer(pointer)?.as_i64());
+                let found: i64 = counts.sum();
+                self.same(&format!("{what} of {image}"), Some(*wanted), found);
+            }
+        }
+    }
+
+    fn routes(&mut self, expected: &Expectation) {
+        let reference = "/spec/strategy/canary/traffic/istio/virtualServices/0/name";
+        let route = self.object.pointer(reference).and_then(Value::as_str).unwrap_or_default();
+        if expected.weight.is_some() {
+            let route = self.objects.get("VirtualService", route);
+            let found = invariants::canary_weight(self.object, route).unwrap_or(-1);
+            self.same("weight", expected.weight, found);
+        }
+        if let Some(wanted) = &expected.weights {
+            let mut found: Vec<i64> = Vec::new();
+            for state in self.objects.history("VirtualService", route) {
+                let weight = invariants::canary_weight(self.object, &state);
+                found.extend(weight.filter(|weight| found.last() != Some(weight)));
+            }
+            self.same("weights", Some(wanted.clone()), found);
+        }
+        for (name, wanted) in &expected.selects {
+            let service = self.objects.get("Service", name);
+            let revision = if service.is_null() {
+                let rules = self.objects.all("DestinationRule").into_iter();
+                let subsets = rules.filter_map(|rule| rule["spec"]["subsets"].as_array()).flatten();
+                let mut named = subsets.filter(|subset| subset["name"] == **name);
+                named.next().map_or(&Value::Null, |subset| &subset["labels"][REVISION_LABEL])
+            } else {
+                &service["spec"]["selector"][REVISION_LABEL]
+            };
+            let found = self.image_of(revision);
+            self.same(&format!("{name} selects"), Some(wanted.clone()), found);
+        }
+    }
+
+    fn others(&mut self, expected: &Expectation) {
+        let events = self.objects.all("Event");
+        let told = |reason: &String| {
+            let about = |event: &&&Value| event["regarding"]["name"] == *self.name;
+            events.iter().filter(about).any(|event| event["reason"] == **reason)
+        };
+        let missing: Vec<String> =
+            expected.events.iter().filter(|reason| !told(reason)).cloned().collect();
+        let surplus: Vec<String> =
+            expected.no_events.iter().filter(|reason| told(reason)).cloned().collect();
+        self.found.extend(missing.iter().map(|reason| format!("Event {reason}: found none")));
+        self.found.extend(surplus.iter().map(|reason| format!("Event {reason}: expected none")));
+        if let Some(wanted) = &expected.runs {
+            let mut runs = self.objects.all("AnalysisRun");
+            let created = |run: &Value| {
+                let time = run["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
+                let version = run["metadata"]["uid"].as_str().unwrap_or_default();
+                // Uids of the simulation end in a serial number.
+                (time.to_owned(), version.rsplit('-').next().unwrap_or_default().to_owned())
+            };
+            runs.sort_by_key(|run| created(run));
+            let phase =
+                |run: &&Value| run["status"]["phase"].as_str().unwrap_or("Pending").to_owned();
+            let found: Vec<String> = runs.iter().map(phase).collect();
+            self.same("runs", Some(wanted.clone()), found);
+        }
+        self.same("jobs", expected.jobs, self.objects.all("Job").len());
+        let waits = !self.object["metadata"]["annotations"][COMMAND_ANNOTATION].is_null();
+        self.same("commandWaits", expected.command_waits, waits);
+        for (reference, values) in &expected.objects {
+            let (kind, name) = reference.split_once('/').unwrap_or((reference, ""));
+            let object = self.objects.get(kind, name);
+            for (pointer, wanted) in values {
+                let found = object.pointer(pointer).unwrap_or(&Value::Null);
+                if found != wanted {
+                    let place = format!("{reference}{pointer}");
+                    self.found.push(format!("{place}: expected {wanted}, found {found}"));
+                }
+            }
+        }
+    }
+}
+
+/// The image of a revision's first container.
+pub fn image(set: &Value) -> String {
+    let image = &set["spec"]["template"]["spec"]["containers"][0]["image"];
+    image.as_str().unwrap_or_default().to_owned()
+}

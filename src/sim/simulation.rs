@@ -1,0 +1,380 @@
+//! One simulated cluster with the controller at work in it, in virtual time.
+//!
+//! In: objects, and what people do. Out: the same objects later, the story, and what was broken of
+//! what always holds. Everything happens on one thread and in one order, so that the same input gives
+//! the same story: at each instant first the cluster's own controllers, then one pass of ours, until
+//! nobody has anything to do; then the clock moves to whatever is due next.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use serde_json::Value;
+
+use super::{
+    actors::{self, Actors},
+    api::{
+        Change, Refusal, Resource, Store, http,
+        managed_fields::Writer,
+        store::{Time, writer},
+    },
+    deliver,
+    invariants::{self, Checker},
+    mesh::{self, Mesh},
+    scenario::expect::Objects,
+    transcript::Story,
+};
+use crate::{
+    apply::Journal,
+    controller::{self, Context, Settings, clock::Clock, lease::LeaseFence, queue::Queue},
+    observe::Touched,
+    plan::{Action, FIELD_MANAGER},
+    server::metrics::Metrics,
+};
+
+/// When simulations begin.
+pub const START: &str = "2026-01-01T00:00:00Z";
+
+/// Passes at one instant after which the controller goes round in circles.
+const MOST_PASSES: usize = 20_000;
+
+/// The simulated cluster.
+pub struct Simulation {
+    store: Arc<Mutex<Store>>,
+    time: Time,
+    actors: Actors,
+    mesh: Mesh,
+    client: Client,
+    controller: Option<Running>,
+    reasons: Arc<Reasons>,
+    told: u64,
+    story: Story,
+    history: Vec<Change>,
+    checkers: BTreeMap<String, Checker>,
+    broken: Vec<String>,
+}
+
+/// The controller at work.
+struct Running {
+    context: Arc<Context>,
+    queue: Queue<Touched>,
+    delivered: u64,
+}
+
+/// The controller's clock.
+struct Simulated(Time);
+
+impl Clock for Simulated {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+/// Why each version came to be, where the controller wrote it.
+struct Reasons {
+    store: Arc<Mutex<Store>>,
+    by_version: Mutex<BTreeMap<u64, String>>,
+}
+
+impl Journal for Reasons {
+    fn writing(&self, action: &Action) {
+        // One thread, and nobody writes in between: the write makes the next version.
+        let next = locked(&self.store).version() + 1;
+        locked(&self.by_version).insert(next, action.why.clone());
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl Simulation
+
+impl Simulation {
+    /// An empty cluster without a controller. To be called in a tokio runtime: the client's
+    /// connection to the cluster is a task.
+    pub fn new(actors: actors::Settings, users: mesh::Settings) -> Self {
+        let start: Timestamp = START.parse().unwrap_or_default();
+        let time = Time::new(start);
+        let store = Arc::new(Mutex::new(Store::new(time.clone())));
+        let client = http::client(store.clone());
+        let reasons = Arc::new(Reasons { store: store.clone(), by_version: Mutex::default() });
+        let told = locked(&store).version();
+        Self {
+            told,
+            store,
+            mesh: Mesh::new(users, time.clone()),
+            time,
+            actors: Actors::new(actors),
+            client,
+            controller: None,
+            reasons,
+            story: Story::new(start),
+            history: Vec::new(),
+            checkers: BTreeMap::new(),
+            broken: Vec::new(),
+        }
+    }
+
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        self.time.now()
+    }
+
+    /// The objects.
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        locked(&self.store)
+    }
+
+    /// The story so far.
+    pub fn story(&self) -> &Story {
+        &self.story
+    }
+
+    /// What was broken of what always holds.
+    pub fn broken(&self) -> &[String] {
+        &self.broken
+    }
+
+    /// The requests of users.
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    /// Starts a controller that knows nothing of what was before.
+    pub async fn start_controller(&mut self) {
+        let mut context = Context::new(
+            self.client.clone(),
+            Box::new(Simulated(self.time.clone())),
+            Arc::new(LeaseFence::always_open()),
+            Arc::new(Metrics::default()),
+            Settings {
+                prometheus_url: Some("http://prometheus".to_owned()),
+                ..Settings::default()
+            },
+        );
+        context.journal = Some(self.reasons.clone());
+        context.http = self.mesh.prometheus();
+        let context = Arc::new(context);
+        context.find_istio().await;
+        let mut queue = Queue::default();
+        let delivered = {
+            let store = locked(&self.store);
+            deliver::list(&store, &context.caches, self.time.now());
+            store.version()
+        };
+        for (key, _) in context.caches.rollouts.all() {
+            controller::enqueue(&context, &mut queue, Touched::Rollout(key));
+        }
+        for (key, _) in context.caches.runs.all() {
+            controller::enqueue(&context, &mut queue, Touched::Run(key));
+        }
+        self.controller = Some(Running { context, queue, delivered });
+    }
+
+    /// The controller is gone, whatever it was about to do.
+    pub fn stop_controller(&mut self) {
+        self.controller = None;
+    }
+
+    /// Adds a line to the story.
+    pub fn say(&mut self, who: &str, what: &str, text: &str) {
+        let now = self.now();
+        self.story.say(now, who, what, text);
+    }
+
+    /// Somebody creates an object, or merges it over the present one.
+    ///
+    /// # Errors
+    /// As the API server's.
+    pub fn apply(
+        &mut self,
+        by: &str,
+        resource: &'static Resource,
+        namespace: &str,
+        object: &Value,
+    ) -> Result<(), Refusal> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let namespace = if resource.namespaced { namespace } else { "" };
+        let mut store = locked(&self.store);
+        let present = store.get(resource, namespace, name).cloned();
+        let by = writer(by);
+        match present {
+            None => store.create(&by, resource, namespace, object.clone()).map(drop),
+            Some(present) => {
+                let mut new = (*present).clone();
+                json_patch::merge(&mut new, object);
+                write(&mut store, &by, resource, namespace, name, new)
+            }
+        }
+    }
+
+    /// Somebody edits an object.
+    ///
+    /// # Errors
+    /// It does not exist, or the API server refuses the edit.
+    pub fn edit(
+        &mut self,
+        by: &str,
+        resource: &'static Resource,
+        namespace: &str,
+        name: &str,
+        edit: impl FnOnce(&mut Value),
+    ) -> Result<(), Refusal> {
+        let namespace = if resource.namespaced { namespace } else { "" };
+        let mut store = locked(&self.store);
+        let present = store.get(resource, namespace, name).cloned();
+        let mut new = (*present.ok_or_else(|| Refusal::not_found(resource, name))?).clone();
+        edit(&mut new);
+        write(&mut store, &writer(by), resource, namespace, name, new)
+    }
+
+    /// Lets everything happen that happens at this instant.
+    pub async fn settle(&mut self) {
+        for _ in 0..MOST_PASSES {
+            self.actors.settle(&mut locked(&self.store));
+            self.follow();
+            let Some(running) = &mut self.controller else { return };
+            running.deliver(&locked(&self.store));
+            let Some(item) = running.queue.take(self.time.now()) else { return };
+            let context = running.context.clone();
+            let outcome = controller::look(&context, &item).await;
+            controller::looked(&context, &mut running.queue, item, outcome);
+        }
+        self.broken.push(format!("{MOST_PASSES} passes at one instant, and no end"));
+        self.controller = None;
+    }
+
+    /// Moves on to the next instant at which something is due, at most to `limit`, and lets happen
+    /// what happens then. Returns false when nothing is due before `limit`.
+    pub async fn step(&mut self, limit: Timestamp) -> bool {
+        let due =
+            [self.actors.next_due(), self.controller.as_ref().and_then(|c| c.queue.next_due())];
+        let due = due.into_iter().flatten().min();
+        let more = due.is_some_and(|due| due < limit);
+        let soonest = self.now().checked_add(SignedDuration::from_millis(1)).unwrap_or(limit);
+        self.time.set(due.unwrap_or(limit).max(soonest).min(limit));
+        self.settle().await;
+        more
+    }
+
+    /// Lets time pass until `at`.
+    pub async fn run_until(&mut self, at: Timestamp) {
+        self.settle().await;
+        while self.step(at).await {}
+    }
+
+    /// Whether a look at every object, though nothing changed, writes nothing.
+    pub async fn is_calm(&mut self) -> bool {
+        self.settle().await;
+        let before = locked(&self.store).version();
+        if let Some(Running { context, queue, .. }) = &mut self.controller {
+            for (key, _) in context.caches.rollouts.all() {
+                controller::enqueue(context, queue, Touched::Rollout(key));
+            }
+        }
+        self.settle().await;
+        locked(&self.store).version() == before
+    }
+
+    /// Number of writes that the controller has made.
+    pub fn writes(&self) -> usize {
+        self.history.iter().filter(|change| change.by == FIELD_MANAGER).count()
+    }
+
+    /// Takes in what was written since the last look: into the story, the mesh, and the checks.
+    fn follow(&mut self) {
+        let store = locked(&self.store);
+        if store.version() == self.told {
+            return;
+        }
+        let changes: Vec<Change> =
+            store.changes_since(self.told).into_iter().flatten().cloned().collect();
+        self.told = store.version();
+        self.mesh.follow(&store, &changes);
+        drop(store);
+        let mut reasons = locked(&self.reasons.by_version);
+        for change in changes {
+            let why = reasons.remove(&change.version).filter(|_| change.by == FIELD_MANAGER);
+            self.story.tell(&change, why.as_deref());
+            let checker = self.checkers.entry(change.key.0.clone()).or_default();
+            let seen = invariants::Change {
+                key: (change.resource.kind, change.key.1.clone()),
+                version: change.version,
+                object: change.after.clone(),
+            };
+            self.broken.extend(checker.check(&seen));
+            self.history.push(change);
+        }
+    }
+
+    /// The objects of one namespace, for expectations.
+    pub fn view(&self, namespace: &str) -> View<'_> {
+        let store = locked(&self.store);
+        let mut objects: BTreeMap<(&'static str, String), Arc<Value>> = BTreeMap::new();
+        for resource in super::api::resource::ALL {
+            for ((owner, name), object) in store.list(resource, None) {
+                if owner == namespace || !resource.namespaced {
+                    objects.insert((resource.kind, name.clone()), object.clone());
+                }
+            }
+        }
+        View { objects, history: &self.history, namespace: namespace.to_owned() }
+    }
+}
+
+fn write(
+    store: &mut Store,
+    by: &Writer,
+    resource: &'static Resource,
+    namespace: &str,
+    name: &str,
+    new: Value,
+) -> Result<(), Refusal> {
+    let key = (namespace.to_owned(), name.to_owned());
+    store.replace(by, resource, &key, new).map(drop)
+}
+
+// === impl Running
+
+impl Running {
+    fn deliver(&mut self, store: &Store) {
+        let now = store.time().now();
+        for change in store.changes_since(self.delivered).into_iter().flatten() {
+            for touched in deliver::take_in(change, &self.context.caches, now) {
+                controller::enqueue(&self.context, &mut self.queue, touched);
+            }
+        }
+        self.delivered = store.version();
+    }
+}
+
+/// The objects of one namespace at one instant, and all that they have been.
+pub struct View<'a> {
+    objects: BTreeMap<(&'static str, String), Arc<Value>>,
+    history: &'a [Change],
+    namespace: String,
+}
+
+impl Objects for View<'_> {
+    fn get(&self, kind: &str, name: &str) -> &Value {
+        let is = |key: &(&'static str, String)| key.0 == kind && key.1 == name;
+        let found = self.objects.iter().find(|(key, _)| is(key));
+        found.map_or(&Value::Null, |(_, object)| &**object)
+    }
+
+    fn all(&self, kind: &str) -> Vec<&Value> {
+        let of_kind = self.objects.iter().filter(|(key, _)| key.0 == kind);
+        of_kind.map(|(_, object)| &**object).collect()
+    }
+
+    fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>> {
+        let is = |change: &&Change| {
+            change.resource.kind == kind && change.key.0 == self.namespace && change.key.1 == name
+        };
+        self.history.iter().filter(is).filter_map(|change| change.after.clone()).collect()
+    }
+}
