@@ -17,8 +17,10 @@ use serde_json::Value;
 use super::{
     actors::{self, Actors},
     api::{
-        Change, Refusal, Resource, Store, http,
+        Change, Refusal, Resource, Store,
+        http::Server,
         managed_fields::Writer,
+        resource,
         store::{Time, writer},
     },
     deliver,
@@ -100,7 +102,7 @@ impl Simulation {
         let start: Timestamp = START.parse().unwrap_or_default();
         let time = Time::new(start);
         let store = Arc::new(Mutex::new(Store::new(time.clone())));
-        let client = http::client(store.clone());
+        let client = Server::new(store.clone()).with_user("sluice", FIELD_MANAGER).client();
         let reasons = Arc::new(Reasons { store: store.clone(), by_version: Mutex::default() });
         let told = locked(&store).version();
         Self {
@@ -311,18 +313,9 @@ impl Simulation {
         }
     }
 
-    /// The objects of one namespace, for expectations.
+    /// The objects of one namespace, for expectations. Nothing may be written while it is held.
     pub fn view(&self, namespace: &str) -> View<'_> {
-        let store = locked(&self.store);
-        let mut objects: BTreeMap<(&'static str, String), Arc<Value>> = BTreeMap::new();
-        for resource in super::api::resource::ALL {
-            for ((owner, name), object) in store.list(resource, None) {
-                if owner == namespace || !resource.namespaced {
-                    objects.insert((resource.kind, name.clone()), object.clone());
-                }
-            }
-        }
-        View { objects, history: &self.history, namespace: namespace.to_owned() }
+        View { store: self.store(), history: &self.history, namespace: namespace.to_owned() }
     }
 }
 
@@ -354,21 +347,29 @@ impl Running {
 
 /// The objects of one namespace at one instant, and all that they have been.
 pub struct View<'a> {
-    objects: BTreeMap<(&'static str, String), Arc<Value>>,
+    store: MutexGuard<'a, Store>,
     history: &'a [Change],
     namespace: String,
 }
 
+impl View<'_> {
+    fn namespace_of(&self, resource: &Resource) -> &str {
+        if resource.namespaced { &self.namespace } else { "" }
+    }
+}
+
 impl Objects for View<'_> {
     fn get(&self, kind: &str, name: &str) -> &Value {
-        let is = |key: &(&'static str, String)| key.0 == kind && key.1 == name;
-        let found = self.objects.iter().find(|(key, _)| is(key));
-        found.map_or(&Value::Null, |(_, object)| &**object)
+        let found = resource::named(kind)
+            .and_then(|resource| self.store.get(resource, self.namespace_of(resource), name));
+        found.map_or(&Value::Null, |object| &**object)
     }
 
     fn all(&self, kind: &str) -> Vec<&Value> {
-        let of_kind = self.objects.iter().filter(|(key, _)| key.0 == kind);
-        of_kind.map(|(_, object)| &**object).collect()
+        let resource = resource::named(kind);
+        let all =
+            resource.map(|resource| self.store.list(resource, Some(self.namespace_of(resource))));
+        all.into_iter().flatten().map(|(_, object)| &**object).collect()
     }
 
     fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Resource;
 
 /// A request that was not carried out.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
     /// HTTP status code.
@@ -24,7 +24,15 @@ impl Refusal {
         Self { code, reason, message: message.into(), details: Value::Null }
     }
 
-    fn of(
+    /// With `details` that are empty, where the API server sends such.
+    #[must_use]
+    pub fn with_empty_details(mut self) -> Self {
+        self.details = json!({});
+        self
+    }
+
+    /// A refusal about one object.
+    pub(super) fn of(
         code: u16,
         reason: &'static str,
         resource: &Resource,
@@ -106,8 +114,11 @@ impl Refusal {
     pub fn body(&self) -> Value {
         let mut body = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            body["reason"] = json!(self.reason);
+        }
         if !self.details.is_null() {
             body["details"] = self.details.clone();
         }

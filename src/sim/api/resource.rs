@@ -1,6 +1,7 @@
 //! The kinds that the API server serves.
 
 /// A kind of object and how it is served.
+#[allow(clippy::struct_excessive_bools, reason = "properties that do not depend on each other")]
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resource {
     /// API group; empty for the core.

@@ -3,6 +3,8 @@
 //! In: writes that [`super::admission`] has let pass. Out: the objects after them, and a log in the
 //! order of the writes, which watches, the cluster's own controllers and transcripts read.
 
+mod parts;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
@@ -19,6 +21,7 @@ use super::{
     managed_fields::{Writer, record},
     resource,
 };
+use parts::{add_finalizer, crc, expect, grace_seconds, is_finished, merged, suffix, waits};
 
 /// Namespace (empty for what is in none) and name.
 pub type Key = (String, String);
@@ -89,13 +92,20 @@ pub struct Store {
     serial: u64,
     objects: BTreeMap<&'static str, BTreeMap<Key, Arc<Value>>>,
     log: VecDeque<Change>,
+    changed: tokio::sync::watch::Sender<u64>,
 }
 
 impl Store {
     /// An empty cluster with the namespace `default`.
     pub fn new(time: Time) -> Self {
-        let mut store =
-            Self { time, version: 1, serial: 0, objects: BTreeMap::new(), log: VecDeque::new() };
+        let mut store = Self {
+            time,
+            version: 1,
+            serial: 0,
+            objects: BTreeMap::new(),
+            log: VecDeque::new(),
+            changed: tokio::sync::watch::Sender::new(1),
+        };
         store.ensure_namespace("default");
         store
     }
@@ -103,6 +113,28 @@ impl Store {
     /// The clock.
     pub fn time(&self) -> &Time {
         &self.time
+    }
+
+    /// Tells the version of each change.
+    pub fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// A copy without the log, to try a write on.
+    pub fn scratch(&self) -> Self {
+        Self {
+            time: self.time.clone(),
+            version: self.version,
+            serial: self.serial,
+            objects: self.objects.clone(),
+            log: VecDeque::new(),
+            changed: tokio::sync::watch::Sender::new(self.version),
+        }
+    }
+
+    /// Forgets the log, as after a compaction: watches from earlier versions are answered 410.
+    pub fn compact(&mut self) {
+        self.log.clear();
     }
 
     /// The version of the last change.
@@ -154,12 +186,9 @@ impl Store {
         namespace: &str,
         mut object: Value,
     ) -> Result<Arc<Value>, Refusal> {
-        let name = self.name_for(&object)?;
+        let name = self.name_for(resource, &object)?;
         if resource.namespaced && self.get(&resource::NAMESPACE, "", namespace).is_none() {
             return Err(Refusal::not_found(&resource::NAMESPACE, namespace));
-        }
-        if self.get(resource, namespace, &name).is_some() {
-            return Err(Refusal::already_exists(resource, &name));
         }
         object["metadata"]["name"] = json!(name);
         object["apiVersion"] = json!(resource.api_version());
@@ -167,7 +196,6 @@ impl Store {
         if resource.status && resource.custom {
             object.as_object_mut().map(|fields| fields.remove("status"));
         }
-        admission::admit(resource, None, None, &mut object)?;
         self.serial += 1;
         let uid = format!("{:08x}-0000-4000-8000-{:012x}", crc(&name), self.serial);
         let metadata = &mut object["metadata"];
@@ -176,16 +204,28 @@ impl Store {
         }
         metadata["uid"] = json!(uid);
         metadata["creationTimestamp"] = json!(self.second());
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "managedFields"] {
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"] {
             metadata.as_object_mut().map(|fields| fields.remove(field));
+        }
+        let applies = by.operation == "Apply";
+        if !applies {
+            metadata.as_object_mut().map(|fields| fields.remove("managedFields"));
         }
         if admission::has_generation(resource) {
             metadata["generation"] = json!(1);
+        } else {
+            metadata.as_object_mut().map(|fields| fields.remove("generation"));
+        }
+        admission::admit(resource, None, None, &mut object)?;
+        if self.get(resource, namespace, &name).is_some() {
+            return Err(Refusal::already_exists(resource, &name));
         }
         if resource == &resource::NAMESPACE {
             object["spec"]["finalizers"] = json!(["kubernetes"]);
         }
-        record(&Value::Null, &mut object, by, &self.second());
+        if !applies {
+            record(&Value::Null, &mut object, by, &self.second());
+        }
         Ok(self.commit(by, resource, (namespace.to_owned(), name), None, object))
     }
 
@@ -217,7 +257,11 @@ impl Store {
             );
             return Err(Refusal::conflict(resource, name, &why));
         }
+        let fields = (by.operation == "Apply").then(|| new["metadata"]["managedFields"].clone());
         let mut new = merged(resource, by.subresource, &old, new);
+        if let Some(fields) = fields.clone() {
+            new["metadata"]["managedFields"] = fields;
+        }
         admission::admit(resource, by.subresource, Some(&old), &mut new)?;
         if admission::has_generation(resource) && admission::differs_in_spec(resource, &old, &new) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
@@ -226,7 +270,9 @@ impl Store {
         if new == *old {
             return Ok(old);
         }
-        record(&old, &mut new, by, &self.second());
+        if fields.is_none() {
+            record(&old, &mut new, by, &self.second());
+        }
         if is_finished(&new) {
             return Ok(self.erase(by, resource, key, old));
         }
@@ -339,20 +385,19 @@ impl Store {
             before,
             after,
         });
+        self.changed.send_replace(self.version);
     }
 
     /// The name in the metadata, or one made from `generateName`.
-    fn name_for(&mut self, object: &Value) -> Result<String, Refusal> {
+    fn name_for(&mut self, resource: &Resource, object: &Value) -> Result<String, Refusal> {
         let metadata = &object["metadata"];
         if let Some(name) = metadata["name"].as_str().filter(|name| !name.is_empty()) {
             return Ok(name.to_owned());
         }
         let Some(base) = metadata["generateName"].as_str().filter(|base| !base.is_empty()) else {
-            return Err(Refusal::new(
-                422,
-                "Invalid",
-                "metadata.name: Required value: name or generateName is required",
-            ));
+            let why = "Required value: name or generateName is required".to_owned();
+            let cause = ("metadata.name".to_owned(), "FieldValueRequired", why);
+            return Err(Refusal::invalid(resource, "", &[cause]));
         };
         self.serial += 1;
         Ok(format!("{}{}", base.get(..58).unwrap_or(base), suffix(self.serial)))
@@ -376,124 +421,6 @@ pub fn status_writer(manager: &str) -> Writer<'_> {
 /// RFC 3339 to the second, as Kubernetes writes times.
 pub fn second(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second()).unwrap_or_default().to_string()
-}
-
-/// What is stored: a write takes only its own part from `new`, and never what the server keeps.
-fn merged(resource: &Resource, subresource: Option<&str>, old: &Value, mut new: Value) -> Value {
-    match subresource {
-        Some("status") => {
-            let mut whole = old.clone();
-            match new.get_mut("status") {
-                Some(status) => whole["status"] = status.take(),
-                None => drop(whole.as_object_mut().map(|fields| fields.remove("status"))),
-            }
-            return whole;
-        }
-        Some("scale") => {
-            let mut whole = old.clone();
-            whole["spec"]["replicas"] = new["spec"]["replicas"].take();
-            return whole;
-        }
-        _ => {}
-    }
-    if resource.status {
-        match old.get("status") {
-            Some(status) => new["status"] = status.clone(),
-            None => drop(new.as_object_mut().map(|fields| fields.remove("status"))),
-        }
-    }
-    new["apiVersion"] = old["apiVersion"].clone();
-    new["kind"] = old["kind"].clone();
-    for field in [
-        "name",
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "generation",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-        "resourceVersion",
-    ] {
-        match old["metadata"].get(field) {
-            Some(kept) => new["metadata"][field] = kept.clone(),
-            None => drop(new["metadata"].as_object_mut().map(|fields| fields.remove(field))),
-        }
-    }
-    new
-}
-
-/// Whether a deleted object has no finalizer left that it waits for.
-fn is_finished(object: &Value) -> bool {
-    let metadata = &object["metadata"];
-    let graceful = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) > 0;
-    !metadata["deletionTimestamp"].is_null() && !waits(object) && !graceful
-}
-
-/// Whether there are finalizers; a namespace has its own in its spec.
-fn waits(object: &Value) -> bool {
-    let are_in = |part| object[part]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
-    are_in("metadata") || object["kind"] == "Namespace" && are_in("spec")
-}
-
-fn add_finalizer(object: &mut Value, finalizer: &str) {
-    let mut all = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
-    if !all.iter().any(|present| present == finalizer) {
-        all.push(json!(finalizer));
-    }
-    object["metadata"]["finalizers"] = Value::Array(all);
-}
-
-/// Seconds that must pass before the object may go: only pods on a node take their time.
-fn grace_seconds(resource: &Resource, object: &Value, how: &Deletion) -> i64 {
-    let placed = object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
-    let phase = object["status"]["phase"].as_str();
-    let ended = matches!(phase, Some("Succeeded" | "Failed"));
-    if resource != &resource::POD || !placed || ended {
-        return 0;
-    }
-    let own = object["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
-    how.grace_period_seconds.unwrap_or(own).max(0)
-}
-
-fn expect(
-    resource: &Resource,
-    name: &str,
-    object: &Value,
-    field: &str,
-    words: &str,
-    expected: Option<&str>,
-) -> Result<(), Refusal> {
-    let found = object["metadata"][field].as_str().unwrap_or_default();
-    match expected {
-        Some(expected) if expected != found => {
-            let why = format!(
-                "Precondition failed: {words} in precondition: {expected}, {words} in object meta: {found}"
-            );
-            Err(Refusal::conflict(resource, name, &why))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Five characters that differ from call to call, in the API server's alphabet.
-fn suffix(serial: u64) -> String {
-    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let base = ALPHABET.len() as u64;
-    // A step that has no factor in common with the number of names, so that none comes twice.
-    let mut rest = serial.wrapping_mul(7_368_787) % base.pow(5);
-    let mut text = String::new();
-    for _ in 0..5 {
-        let index = usize::try_from(rest % base).unwrap_or(0);
-        text.push(char::from(ALPHABET[index]));
-        rest /= base;
-    }
-    text
-}
-
-/// A small checksum, so that uids of different objects differ at their beginning.
-fn crc(text: &str) -> u32 {
-    text.bytes().fold(2_166_136_261, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619))
 }
 
 #[cfg(test)]

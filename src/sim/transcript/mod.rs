@@ -82,6 +82,8 @@ impl Story {
             "EndpointSlice" | "Event" | "Lease" | "Namespace" => Vec::new(),
             _ => people::anything(before, after),
         };
+        // A status gives its reasons itself.
+        let why = why.filter(|_| change.subresource.is_none());
         let what = format!("{} {}", change.resource.kind, change.key.1);
         for (index, text) in texts.into_iter().enumerate() {
             let why = why.filter(|_| index == 0).map(str::to_owned);

@@ -19,9 +19,10 @@ pub(super) fn rollout(before: &Value, after: &Value, names: &Names) -> Vec<Strin
     if step(old) != step(new) {
         parts.extend(step(new).map(|text| format!("step {text}")));
     }
-    if old["history"][0] != new["history"][0] && !new["history"][0].is_null() {
-        let outcome = new["history"][0]["outcome"].as_str().unwrap_or_default();
-        parts.push(format!("outcome {outcome}"));
+    let outcome = |status: &Value| status["history"][0]["outcome"].as_str().map(str::to_owned);
+    if outcome(old) != outcome(new) {
+        let ended = outcome(new).filter(|outcome| !outcome.is_empty());
+        parts.extend(ended.map(|outcome| format!("outcome {outcome}")));
     }
     parts.extend(conditions(old, new));
     if parts.is_empty() && old["message"] == new["message"] {

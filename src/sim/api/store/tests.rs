@@ -61,7 +61,7 @@ fn the_log_has_every_change_from_a_version_on() {
 #[test]
 fn a_pod_on_a_node_gets_its_grace() {
     let mut store = store();
-    let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": []}});
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "c"}], "nodeName": "n", "containers": [{"name": "c", "image": "c"}]}});
     store.create(&WRITER, &resource::POD, "default", pod).unwrap();
     let how = Deletion::default();
     let (marked, gone) = store.delete(&WRITER, &resource::POD, &key("p"), &how).unwrap();

@@ -1,0 +1,124 @@
+//! What happens to an object before it is stored: defaults, pruning, validation.
+//!
+//! In: the object as a request leaves it, and the one before. Out: the object as it is stored, or a
+//! [`Refusal`] with every broken rule. Our kinds go by the schema and the CEL rules of their
+//! definitions; built-in kinds by the few rules that people meet.
+
+mod builtin;
+mod causes;
+mod defaults;
+mod definitions;
+mod metadata;
+mod names;
+mod pods;
+mod rules;
+mod schema;
+mod shape;
+
+use serde_json::{Value, json};
+
+use super::{Refusal, Resource, resource};
+use crate::traffic::istio::virtual_service::validate_istio;
+pub use causes::Cause;
+pub use definitions::definition;
+
+/// Completes `new` and judges it. `old` is the present object, none for a new one.
+///
+/// # Errors
+/// The object breaks the rules of its kind.
+pub fn admit(
+    resource: &Resource,
+    subresource: Option<&str>,
+    old: Option<&Value>,
+    new: &mut Value,
+) -> Result<(), Refusal> {
+    let mut causes = Vec::new();
+    metadata::tidy(new);
+    if old.is_none() {
+        begin_status(resource, new);
+    }
+    if let Some(schema) = definitions::schema(resource) {
+        shape::prune(schema, new);
+        defaults::fill(schema, new);
+        causes.extend(metadata::judge(resource, new));
+        causes.extend(schema::judge(schema, old, new));
+        if causes.iter().any(causes::is_blocking) {
+            causes.push(causes::unchecked());
+        } else {
+            causes.extend(rules::judge(resource, schema, old, new));
+        }
+    } else if !resource.custom {
+        if subresource != Some("status") {
+            builtin::complete(resource, new);
+            causes.extend(builtin::judge(resource, old, new));
+        }
+        causes.extend(metadata::judge(resource, new));
+    } else {
+        causes.extend(metadata::judge(resource, new));
+        if resource == &resource::VIRTUAL_SERVICE && subresource.is_none() {
+            validate_istio(new).map_err(|error| by_webhook(&error.to_string()))?;
+        }
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let name = new["metadata"]["name"].as_str().unwrap_or_default();
+    Err(Refusal::invalid(resource, name, &causes))
+}
+
+/// The fields of `object` that its kind's schema does not know, as paths. None for kinds without a
+/// schema here.
+pub fn unknown_fields(resource: &Resource, object: &Value) -> Vec<String> {
+    definitions::schema(resource).map_or_else(Vec::new, |schema| shape::unknown(schema, object))
+}
+
+fn by_webhook(why: &str) -> Refusal {
+    let message = format!(
+        "admission webhook \"validation.istio.io\" denied the request: configuration is invalid: {why}"
+    );
+    Refusal::new(400, "BadRequest", message)
+}
+
+/// A new object has the status that the server gives it, not the one that was sent.
+fn begin_status(resource: &Resource, new: &mut Value) {
+    if !resource.status || resource.custom {
+        return;
+    }
+    new["status"] = match resource.kind {
+        "ReplicaSet" => json!({"replicas": 0}),
+        "Service" => json!({"loadBalancer": {}}),
+        "Namespace" => json!({"phase": "Active"}),
+        "Pod" => json!({"phase": "Pending", "qosClass": pods::quality(&new["spec"])}),
+        "PodDisruptionBudget" => json!({
+            "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
+        }),
+        "HorizontalPodAutoscaler" => json!({"currentMetrics": null, "desiredReplicas": 0}),
+        _ => json!({}),
+    };
+}
+
+/// Whether the API server counts changes of the spec for this kind.
+pub fn has_generation(resource: &Resource) -> bool {
+    let counted = [
+        &resource::REPLICA_SET,
+        &resource::DEPLOYMENT,
+        &resource::JOB,
+        &resource::POD,
+        &resource::ENDPOINT_SLICE,
+        &resource::DISRUPTION_BUDGET,
+    ];
+    resource.custom || counted.contains(&resource)
+}
+
+/// Whether what counts for the generation differs.
+pub fn differs_in_spec(resource: &Resource, old: &Value, new: &Value) -> bool {
+    if !resource.custom {
+        return old["spec"] != new["spec"];
+    }
+    let fields = old.as_object().into_iter().flatten().chain(new.as_object().into_iter().flatten());
+    let counted = |field: &str| field != "metadata" && !(resource.status && field == "status");
+    fields.map(|(field, _)| field).any(|field| counted(field) && old.get(field) != new.get(field))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The CEL rules of a schema (`x-kubernetes-validations`).
+//!
+//! A rule that names `oldSelf` judges a change, and so runs on updates only, and only where the old
+//! value can be found. A rule whose value an update leaves as it was does not refuse it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use cel::{Context, Program, Value as Cel, objects::Key};
+use serde_json::Value;
+
+use super::{
+    causes::{self, Cause},
+    schema::below,
+};
+use crate::sim::api::Resource;
+
+/// Rules, compiled once; none where a rule cannot be understood.
+static PROGRAMS: LazyLock<Mutex<BTreeMap<String, Option<Arc<Program>>>>> =
+    LazyLock::new(Mutex::default);
+
+/// What of `new` breaks a rule.
+pub fn judge(_resource: &Resource, schema: &Value, old: Option<&Value>, new: &Value) -> Vec<Cause> {
+    let mut found = Vec::new();
+    visit(schema, "", old, new, &mut found);
+    found
+}
+
+fn visit(schema: &Value, path: &str, old: Option<&Value>, value: &Value, found: &mut Vec<Cause>) {
+    if value.is_null() {
+        return;
+    }
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        found.extend(broken(rule, schema, path, old, value));
+    }
+    match value {
+        Value::Object(fields) => {
+            let others = &schema["additionalProperties"];
+            for (name, field) in fields {
+                let before = old.and_then(|old| old.get(name));
+                let schema = schema["properties"].get(name).unwrap_or(others);
+                if schema.is_object() {
+                    visit(schema, &below(path, name), before, field, found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                visit(&schema["items"], &format!("{path}[{index}]"), None, item, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn broken(
+    rule: &Value,
+    schema: &Value,
+    path: &str,
+    old: Option<&Value>,
+    value: &Value,
+) -> Option<Cause> {
+    let text = rule["rule"].as_str()?;
+    let transition = text.contains("oldSelf");
+    if (transition && old.is_none()) || (!transition && old == Some(value)) {
+        return None;
+    }
+    let holds = program(text).is_some_and(|program| evaluate(&program, schema, old, value));
+    if holds {
+        return None;
+    }
+    let message = rule["message"]
+        .as_str()
+        .map_or_else(|| format!("failed rule: {}", text.trim()), |text| text.trim().to_owned());
+    Some(if value.is_object() || value.is_array() {
+        causes::invalid_unshown(path, &message)
+    } else {
+        causes::invalid(path, value, &message)
+    })
+}
+
+fn program(text: &str) -> Option<Arc<Program>> {
+    let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
+    let compile = || Program::compile(text).ok().map(Arc::new);
+    programs.entry(text.to_owned()).or_insert_with(compile).clone()
+}
+
+fn evaluate(program: &Program, schema: &Value, old: Option<&Value>, value: &Value) -> bool {
+    let mut context = Context::default();
+    context.add_variable_from_value("self", cel(schema, value));
+    if let Some(old) = old {
+        context.add_variable_from_value("oldSelf", cel(schema, old));
+    }
+    matches!(program.execute(&context), Ok(Cel::Bool(true)))
+}
+
+/// A value as CEL sees it: a number is what its schema says, not how it is written.
+fn cel(schema: &Value, value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(value) => Cel::Bool(*value),
+        Value::String(text) => Cel::String(Arc::new(text.clone())),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) if schema["type"] != "number" => Cel::Int(number),
+            _ => Cel::Float(number.as_f64().unwrap_or_default()),
+        },
+        Value::Array(items) => {
+            Cel::List(Arc::new(items.iter().map(|item| cel(&schema["items"], item)).collect()))
+        }
+        Value::Object(fields) => {
+            let others = &schema["additionalProperties"];
+            let fields = fields.iter().filter(|(_, field)| !field.is_null());
+            let field = |(name, field): (&String, &Value)| {
+                let schema = schema["properties"].get(name).unwrap_or(others);
+                (Key::from(name.as_str()), cel(schema, field))
+            };
+            Cel::Map(cel::objects::Map { map: Arc::new(fields.map(field).collect()) })
+        }
+    }
+}
