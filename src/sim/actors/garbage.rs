@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     cluster::Cluster,
     index::Id,
-    object::{has_finalizer, is_deleting, owners, remove_finalizer, text, uid},
+    object::{has_finalizer, is_deleting, owners, remove_finalizer, retain, text, uid},
 };
 use crate::sim::api::{
     Key, Resource,
@@ -63,12 +63,9 @@ fn waits_for_dependents(cluster: &Cluster, owner: &Value) -> bool {
 
 /// Takes owners out of an object.
 fn forsake(object: &mut Value, uids: &[String]) {
-    if let Some(all) = object["metadata"]["ownerReferences"].as_array_mut() {
-        all.retain(|owner| !uids.iter().any(|uid| owner["uid"] == **uid));
-        if all.is_empty() {
-            object["metadata"].as_object_mut().map(|fields| fields.remove("ownerReferences"));
-        }
-    }
+    retain(&mut object["metadata"], "ownerReferences", |owner| {
+        !uids.iter().any(|uid| owner["uid"] == **uid)
+    });
 }
 
 fn orphan(cluster: &mut Cluster, owner: &str) {

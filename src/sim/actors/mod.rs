@@ -38,6 +38,9 @@ use self::{
 };
 use super::api::{Store, resource};
 
+/// The field manager of all controllers.
+const CONTROLLERS: &str = "kube-controller-manager";
+
 /// The actors, and what they remember.
 #[derive(Debug, Default)]
 pub struct Actors {
@@ -89,8 +92,8 @@ impl Actors {
         };
         for change in changes {
             let (before, after) = (change.before.as_deref(), change.after.as_deref());
-            let (resource, key) = (change.resource, &change.key);
-            self.notice(store, &Noticed { resource, key, before, after });
+            let (resource, key, by) = (change.resource, &change.key, change.by.as_str());
+            self.notice(store, &Noticed { resource, key, by, before, after });
         }
         self.seen = store.version();
     }
@@ -105,7 +108,8 @@ impl Actors {
         }
         for resource in resource::ALL {
             for (key, object) in store.list(resource, None) {
-                self.route(store, &Noticed { resource, key, before: None, after: Some(object) });
+                let after = Some(&**object);
+                self.route(store, &Noticed { resource, key, by: "", before: None, after });
             }
         }
         self.seen = store.version();
@@ -133,7 +137,7 @@ impl Actors {
         let manager = match task.actor {
             Actor::Scheduler => "kube-scheduler",
             Actor::Kubelet => "kubelet",
-            _ => "kube-controller-manager",
+            _ => CONTROLLERS,
         };
         let cluster =
             &mut Cluster { store, index: &self.index, settings: &self.settings, now, manager };
