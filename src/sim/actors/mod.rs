@@ -2,7 +2,7 @@
 //!
 //! In: the store's log of changes, and its clock. Out: what the real ones would write, under their
 //! real names. All is a function of the store and of [`Settings`]: the same story gives the same
-//! log. Each change leads to a few tasks ([`routes`]); a task looks at one object and does all that
+//! log. Each change leads to a few tasks (`routes`); a task looks at one object and does all that
 //! is to be done there, so that it does not matter what changed, or how often.
 //!
 //! Time passes only between calls of [`Actors::settle`]: whoever owns the clock moves it on to

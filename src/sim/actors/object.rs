@@ -151,9 +151,11 @@ pub fn after(at: Timestamp, seconds: i64) -> Timestamp {
     later(at, SignedDuration::from_secs(seconds))
 }
 
-/// A later time.
+/// A later time, to the microsecond: the simulated clock never stands between two of them.
 pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
+    let exact = at.checked_add(by).unwrap_or(Timestamp::MAX);
+    let micros = exact.as_microsecond() + i64::from(exact.subsec_nanosecond() % 1000 > 0);
+    Timestamp::from_microsecond(micros).unwrap_or(exact)
 }
 
 /// The earlier of two times that may not come.

@@ -143,6 +143,16 @@ fn several_pods_run_at_a_time_until_enough_succeeded() {
 }
 
 #[test]
+fn pods_that_are_too_many_go_and_count_as_nothing() {
+    let mut story = started("smoke:hang", &json!({"parallelism": 3, "completions": 9}));
+    story.pass(1000);
+    story.edit(&JOB, "smoke", |job| job["spec"]["parallelism"] = json!(1));
+    story.finish();
+    assert_eq!(story.all(&POD).len(), 1);
+    assert_eq!((&status(&story)["active"], &status(&story)["failed"]), (&json!(1), &Value::Null));
+}
+
+#[test]
 fn a_suspended_job_has_no_pods_and_fails_nothing() {
     let mut story = started("smoke:hang", &json!({}));
     story.pass(1000);

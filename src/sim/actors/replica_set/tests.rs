@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::super::{
     Settings,
+    index::Index,
     tests::{Story, replica_set},
 };
 use super::*;
@@ -105,36 +106,27 @@ fn surplus_pods_go_in_the_order_of_their_worth() {
 }
 
 #[test]
-fn a_refused_pod_is_told_of_and_tried_again() {
+fn a_refused_pod_is_told_of_until_one_is_created() {
     let mut story = Story::new(Settings::default());
-    let mut set = replica_set("web", 1, "web:1");
-    set["metadata"]["namespace"] = json!("elsewhere");
-    story.create(&REPLICA_SET, set);
-    let set = story.get(&REPLICA_SET, "web").unwrap();
-    let (_, cluster) = (set.clone(), &mut story);
-    let settings = Settings::default();
-    let index = super::super::index::Index::default();
+    let mut set = story.create(&REPLICA_SET, replica_set("web", 1, "web:1"));
+    let (index, settings) = (Index::default(), Settings::default());
+    let now = story.store.time().now();
     let mut cluster = Cluster {
-        store: &mut cluster.store,
+        store: &mut story.store,
         index: &index,
         settings: &settings,
-        now: Timestamp::from_second(1_000_000).unwrap(),
-        manager: "kube-controller-manager",
+        now,
+        manager: "controllers",
     };
     let gone = ("gone".to_owned(), "web".to_owned());
-    let refusal = scale_to(&mut cluster, &gone, &set).unwrap_err();
+    let refusal = super::scale(&mut cluster, &gone, &set, &Vec::new(), 1).unwrap_err();
     assert_eq!(refusal.message, "namespaces \"gone\" not found");
     let (failed, _) = status(&cluster, &set, &Vec::new(), Some(refusal));
     assert_eq!(failed["conditions"][0]["type"], "ReplicaFailure");
     assert_eq!(failed["conditions"][0]["message"], "namespaces \"gone\" not found");
-    let mut set = set;
     set["status"] = failed;
     let (cured, _) = status(&cluster, &set, &Vec::new(), None);
     assert_eq!(cured["conditions"], Value::Null);
-}
-
-fn scale_to(cluster: &mut Cluster, key: &Key, set: &Value) -> Result<(), Refusal> {
-    super::scale(cluster, key, set, &Vec::new(), 1)
 }
 
 #[test]
