@@ -12,7 +12,9 @@ use super::{
 };
 use crate::sim::api::{
     Key, Resource,
+    managed_fields::Writer,
     resource::{ALL, NAMESPACE},
+    store::{Deletion, writer},
 };
 
 const FOREGROUND: &str = "foregroundDeletion";
@@ -103,9 +105,9 @@ pub fn empty(cluster: &mut Cluster, key: &Key) {
         content.extend(found.map(|(key, object)| ((resource, key.clone()), is_deleting(object))));
     }
     if content.is_empty() {
-        cluster.edit(&NAMESPACE, key, |namespace| {
-            namespace["spec"].as_object_mut().map(|fields| fields.remove("finalizers"));
-        });
+        let by = Writer { subresource: Some("finalize"), ..writer(cluster.manager) };
+        // It is there: it was read above.
+        let _ = cluster.store.delete(&by, &NAMESPACE, key, &Deletion::default());
     }
     for ((resource, key), deleting) in content {
         if !deleting {

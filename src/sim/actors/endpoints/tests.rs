@@ -13,7 +13,7 @@ fn service(name: &str, spec: &Value) -> Value {
 
 fn started() -> Story {
     let mut story = Story::new(Settings::default());
-    let ports = json!([{"port": 80, "targetPort": 8080}, {"name": "m", "port": 90, "targetPort": "metrics"}]);
+    let ports = json!([{"name": "http", "port": 80, "targetPort": 8080}, {"name": "m", "port": 90, "targetPort": "metrics"}]);
     story.create(&SERVICE, service("web", &json!({"selector": {"app": "web"}, "ports": ports})));
     let mut set = replica_set("web", 2, "web:1");
     set["spec"]["template"]["spec"]["containers"][0]["ports"] =
@@ -55,7 +55,7 @@ fn a_ready_pod_is_published_a_moment_later_in_one_write() {
     );
     let slice = slice(&story);
     let port = |name: &str, port: i64| json!({"name": name, "port": port, "protocol": "TCP"});
-    assert_eq!(slice["ports"], json!([port("", 8080), port("m", 9090)]));
+    assert_eq!(slice["ports"], json!([port("http", 8080), port("m", 9090)]));
     assert_eq!(slice["metadata"]["labels"][SERVICE_NAME], "web");
     assert_eq!(slice["metadata"]["labels"]["team"], "a");
     assert_eq!(slice["endpoints"][0]["targetRef"]["kind"], "Pod");

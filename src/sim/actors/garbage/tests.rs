@@ -5,10 +5,7 @@ use super::super::{
     tests::{Story, replica_set},
 };
 use super::*;
-use crate::sim::api::{
-    resource::{CONFIG_MAP, POD, REPLICA_SET, ROLLOUT, SECRET},
-    store::{Deletion, writer},
-};
+use crate::sim::api::resource::{CONFIG_MAP, POD, REPLICA_SET, SECRET};
 
 fn owned(name: &str, owners: &[Value]) -> Value {
     json!({"metadata": {"name": name, "ownerReferences": owners}})
@@ -22,19 +19,19 @@ fn reference(resource: &Resource, owner: &Value, blocks: bool) -> Value {
 
 fn with_pods() -> (Story, Value) {
     let mut story = Story::new(Settings::default());
-    let rollout = story.create(&ROLLOUT, json!({"metadata": {"name": "web"}, "spec": {}}));
+    let owner = story.create(&CONFIG_MAP, json!({"metadata": {"name": "web"}}));
     let mut set = replica_set("web-1", 2, "web:1");
-    set["metadata"]["ownerReferences"] = json!([reference(&ROLLOUT, &rollout, true)]);
+    set["metadata"]["ownerReferences"] = json!([reference(&CONFIG_MAP, &owner, true)]);
     story.create(&REPLICA_SET, set);
     story.pass(1000);
-    (story, rollout)
+    (story, owner)
 }
 
 #[test]
 fn in_the_background_the_owner_goes_first() {
     let (mut story, _) = with_pods();
-    story.delete(&ROLLOUT, "web", "Background");
-    assert_eq!((story.all(&ROLLOUT).len(), story.all(&REPLICA_SET).len()), (0, 0));
+    story.delete(&CONFIG_MAP, "web", "Background");
+    assert_eq!((story.all(&CONFIG_MAP).len(), story.all(&REPLICA_SET).len()), (0, 0));
     assert!(story.all(&POD).iter().all(is_deleting));
     story.finish();
     assert_eq!(story.all(&POD).len(), 0);
@@ -43,11 +40,11 @@ fn in_the_background_the_owner_goes_first() {
 #[test]
 fn in_the_foreground_the_owner_goes_last() {
     let (mut story, _) = with_pods();
-    story.delete(&ROLLOUT, "web", "Foreground");
+    story.delete(&CONFIG_MAP, "web", "Foreground");
     story.pass(2000);
-    assert_eq!((story.all(&ROLLOUT).len(), story.all(&REPLICA_SET).len()), (1, 1));
+    assert_eq!((story.all(&CONFIG_MAP).len(), story.all(&REPLICA_SET).len()), (1, 1));
     story.finish();
-    let left = [&ROLLOUT, &REPLICA_SET, &POD].map(|resource| story.all(resource).len());
+    let left = [&CONFIG_MAP, &REPLICA_SET, &POD].map(|resource| story.all(resource).len());
     assert_eq!(left, [0, 0, 0]);
 }
 
@@ -65,9 +62,9 @@ fn what_does_not_block_does_not_hold_its_owner() {
 #[test]
 fn orphans_stay_without_their_owner() {
     let (mut story, _) = with_pods();
-    story.delete(&ROLLOUT, "web", "Orphan");
+    story.delete(&CONFIG_MAP, "web", "Orphan");
     story.finish();
-    assert_eq!(story.all(&ROLLOUT).len(), 0);
+    assert_eq!(story.all(&CONFIG_MAP).len(), 0);
     assert_eq!(
         story.get(&REPLICA_SET, "web-1").unwrap()["metadata"]["ownerReferences"],
         Value::Null

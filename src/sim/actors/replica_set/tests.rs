@@ -51,7 +51,7 @@ fn its_status_counts_pods_by_how_far_they_are() {
 }
 
 #[test]
-fn a_pod_that_is_gone_or_has_ended_is_replaced() {
+fn a_pod_that_goes_is_replaced_at_once() {
     let mut story = Story::new(Settings::default());
     story.create(&REPLICA_SET, replica_set("web", 2, "web:1"));
     story.pass(1000);
@@ -61,14 +61,6 @@ fn a_pod_that_is_gone_or_has_ended_is_replaced() {
     story.finish();
     assert_eq!(story.ready().len(), 2);
     assert!(!story.ready().contains(&first));
-    // It cannot end by itself, so it is told to.
-    let second = story.ready()[0].clone();
-    story.edit(&POD, &second, |pod| {
-        pod["spec"]["restartPolicy"] = json!("Never");
-        pod["metadata"]["annotations"] = json!({"testcluster/exit-code": "1"});
-    });
-    story.finish();
-    assert_eq!((story.all(&POD).len(), story.ready().len()), (3, 2));
 }
 
 #[test]

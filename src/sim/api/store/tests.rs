@@ -96,7 +96,8 @@ fn names_that_are_made_up_differ() {
 fn a_second_deletion_may_shorten_the_grace() {
     let mut store = store();
     let pod = json!({
-        "metadata": {"name": "a", "finalizers": ["test/hold"]}, "spec": {"nodeName": "node-1"},
+        "metadata": {"name": "a", "finalizers": ["test/hold"]},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "a"}]},
     });
     store.create(&WRITER, &resource::POD, "default", pod).unwrap();
     store.delete(&WRITER, &resource::POD, &key("a"), &Deletion::default()).unwrap();
@@ -118,8 +119,7 @@ fn a_namespace_waits_until_its_own_finalizer_goes() {
     let (namespace, gone) =
         store.delete(&WRITER, &resource::NAMESPACE, &default, &Deletion::default()).unwrap();
     assert!(!gone && namespace["status"]["phase"] == "Terminating");
-    let mut namespace = (*namespace).clone();
-    namespace["spec"]["finalizers"] = json!([]);
-    store.replace(&WRITER, &resource::NAMESPACE, &default, namespace).unwrap();
+    let finalize = Writer { subresource: Some("finalize"), ..WRITER };
+    store.delete(&finalize, &resource::NAMESPACE, &default, &Deletion::default()).unwrap();
     assert!(store.get(&resource::NAMESPACE, "", "default").is_none());
 }
