@@ -81,3 +81,6 @@ fn scale_of(cluster: &Cluster, pods: &[&Value]) -> i64 {
     let sizes = owners.iter().filter_map(|(resource, key)| cluster.get(resource, key));
     sizes.map(|owner| owner["spec"]["replicas"].as_i64().unwrap_or(1)).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,13 @@ use serde_json::Value;
 use super::{
     cluster::Cluster,
     index::Id,
-    object::{has_finalizer, is_deleting, owners, remove_finalizer, text, uid},
+    object::{has_finalizer, is_deleting, owners, remove_finalizer, retain, text, uid},
 };
 use crate::sim::api::{
     Key, Resource,
+    managed_fields::Writer,
     resource::{ALL, NAMESPACE},
+    store::{Deletion, writer},
 };
 
 const FOREGROUND: &str = "foregroundDeletion";
@@ -63,12 +65,9 @@ fn waits_for_dependents(cluster: &Cluster, owner: &Value) -> bool {
 
 /// Takes owners out of an object.
 fn forsake(object: &mut Value, uids: &[String]) {
-    if let Some(all) = object["metadata"]["ownerReferences"].as_array_mut() {
-        all.retain(|owner| !uids.iter().any(|uid| owner["uid"] == **uid));
-        if all.is_empty() {
-            object["metadata"].as_object_mut().map(|fields| fields.remove("ownerReferences"));
-        }
-    }
+    retain(&mut object["metadata"], "ownerReferences", |owner| {
+        !uids.iter().any(|uid| owner["uid"] == **uid)
+    });
 }
 
 fn orphan(cluster: &mut Cluster, owner: &str) {
@@ -106,9 +105,9 @@ pub fn empty(cluster: &mut Cluster, key: &Key) {
         content.extend(found.map(|(key, object)| ((resource, key.clone()), is_deleting(object))));
     }
     if content.is_empty() {
-        cluster.edit(&NAMESPACE, key, |namespace| {
-            namespace["spec"].as_object_mut().map(|fields| fields.remove("finalizers"));
-        });
+        let by = Writer { subresource: Some("finalize"), ..writer(cluster.manager) };
+        // It is there: it was read above.
+        let _ = cluster.store.delete(&by, &NAMESPACE, key, &Deletion::default());
     }
     for ((resource, key), deleting) in content {
         if !deleting {

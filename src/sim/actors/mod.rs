@@ -2,7 +2,7 @@
 //!
 //! In: the store's log of changes, and its clock. Out: what the real ones would write, under their
 //! real names. All is a function of the store and of [`Settings`]: the same story gives the same
-//! log. Each change leads to a few tasks ([`routes`]); a task looks at one object and does all that
+//! log. Each change leads to a few tasks (`routes`); a task looks at one object and does all that
 //! is to be done there, so that it does not matter what changed, or how often.
 //!
 //! Time passes only between calls of [`Actors::settle`]: whoever owns the clock moves it on to
@@ -37,6 +37,9 @@ use self::{
     scheduler::Scheduler,
 };
 use super::api::{Store, resource};
+
+/// The field manager of all controllers.
+const CONTROLLERS: &str = "kube-controller-manager";
 
 /// The actors, and what they remember.
 #[derive(Debug, Default)]
@@ -89,8 +92,8 @@ impl Actors {
         };
         for change in changes {
             let (before, after) = (change.before.as_deref(), change.after.as_deref());
-            let (resource, key) = (change.resource, &change.key);
-            self.notice(store, &Noticed { resource, key, before, after });
+            let (resource, key, by) = (change.resource, &change.key, change.by.as_str());
+            self.notice(store, &Noticed { resource, key, by, before, after });
         }
         self.seen = store.version();
     }
@@ -105,7 +108,8 @@ impl Actors {
         }
         for resource in resource::ALL {
             for (key, object) in store.list(resource, None) {
-                self.route(store, &Noticed { resource, key, before: None, after: Some(object) });
+                let after = Some(&**object);
+                self.route(store, &Noticed { resource, key, by: "", before: None, after });
             }
         }
         self.seen = store.version();
@@ -133,7 +137,7 @@ impl Actors {
         let manager = match task.actor {
             Actor::Scheduler => "kube-scheduler",
             Actor::Kubelet => "kubelet",
-            _ => "kube-controller-manager",
+            _ => CONTROLLERS,
         };
         let cluster =
             &mut Cluster { store, index: &self.index, settings: &self.settings, now, manager };

@@ -38,11 +38,16 @@ pub fn has_finalizer(object: &Value, finalizer: &str) -> bool {
 
 /// Takes a finalizer away.
 pub fn remove_finalizer(object: &mut Value, finalizer: &str) {
-    if let Some(all) = object["metadata"]["finalizers"].as_array_mut() {
-        all.retain(|present| present != finalizer);
-        if all.is_empty() {
-            object["metadata"].as_object_mut().map(|fields| fields.remove("finalizers"));
-        }
+    retain(&mut object["metadata"], "finalizers", |present| present != finalizer);
+}
+
+/// Keeps some items of a list; an empty list goes.
+pub fn retain(object: &mut Value, field: &str, keep: impl FnMut(&Value) -> bool) {
+    // Indexing for a change would create what is not there.
+    let Some(all) = object.get_mut(field).and_then(Value::as_array_mut) else { return };
+    all.retain(keep);
+    if all.is_empty() {
+        object.as_object_mut().map(|fields| fields.remove(field));
     }
 }
 
@@ -122,12 +127,7 @@ pub fn set_condition(status: &mut Value, set: &Condition, now: Timestamp) {
 
 /// Takes a condition out of a status.
 pub fn remove_condition(status: &mut Value, kind: &str) {
-    if let Some(all) = status["conditions"].as_array_mut() {
-        all.retain(|present| present["type"] != kind);
-        if all.is_empty() {
-            status.as_object_mut().map(|fields| fields.remove("conditions"));
-        }
-    }
+    retain(status, "conditions", |present| present["type"] != kind);
 }
 
 /// Sets counts in a status; as Kubernetes leaves out most zeros, so does this.
@@ -151,9 +151,11 @@ pub fn after(at: Timestamp, seconds: i64) -> Timestamp {
     later(at, SignedDuration::from_secs(seconds))
 }
 
-/// A later time.
+/// A later time, to the microsecond: the simulated clock never stands between two of them.
 pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
+    let exact = at.checked_add(by).unwrap_or(Timestamp::MAX);
+    let micros = exact.as_microsecond() + i64::from(exact.subsec_nanosecond() % 1000 > 0);
+    Timestamp::from_microsecond(micros).unwrap_or(exact)
 }
 
 /// The earlier of two times that may not come.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Settings,
+    CONTROLLERS, Settings,
     index::Index,
     job, object,
     queue::{Actor, Queue, Task},
@@ -23,6 +23,8 @@ pub struct Noticed<'a> {
     pub resource: &'static Resource,
     /// The object.
     pub key: &'a Key,
+    /// The field manager that wrote.
+    pub by: &'a str,
     /// Before; none if it is new.
     pub before: Option<&'a Value>,
     /// After; none if it is gone.
@@ -46,10 +48,12 @@ pub struct Router<'a> {
 impl Router<'_> {
     /// Puts the tasks that follow from one change into the queue.
     pub fn route(&mut self, change: &Noticed) {
-        let &Noticed { resource, key, before, after } = change;
+        let &Noticed { resource, key, by, before, after } = change;
         match resource.kind {
             "Pod" => self.pod(change),
             "Service" => self.publish(key),
+            // What it wrote itself is as it wants it.
+            "EndpointSlice" if by == CONTROLLERS && after.is_some() => {}
             "EndpointSlice" => self.of_controller(change, &SERVICE),
             "ReplicaSet" => {
                 self.add(Actor::ReplicaSets, &REPLICA_SET, key);
@@ -91,6 +95,9 @@ impl Router<'_> {
         }
         self.of_controller(change, &REPLICA_SET);
         self.of_controller(change, &JOB);
+        if change.after.is_none() {
+            self.of_deployment(change);
+        }
         if change.after.is_some_and(|pod| job::is_orphan(self.index, pod)) {
             self.add(Actor::JobPods, &POD, key);
         }
@@ -127,6 +134,18 @@ impl Router<'_> {
         }
     }
 
+    /// The Deployment of a pod that is gone: `Recreate` waits for that.
+    fn of_deployment(&mut self, change: &Noticed) {
+        let set = change.before.and_then(object::controller);
+        let set = set.and_then(|set| self.index.object(object::text(set, "/uid")));
+        let Some((resource, key)) = set.filter(|(kind, _)| *kind == &REPLICA_SET) else { return };
+        let set = self.store.get(resource, &key.0, &key.1);
+        let owner = set.and_then(|set| object::controller(set));
+        let Some(owner) = owner.filter(|owner| owner["kind"] == "Deployment") else { return };
+        let owner = (key.0.clone(), object::text(owner, "/name").to_owned());
+        self.add(Actor::Deployments, &DEPLOYMENT, &owner);
+    }
+
     /// Budgets that count on the size of a ReplicaSet.
     fn budgets_of_set(&self, set: Option<&Value>) -> Vec<Key> {
         let Some(set) = set else { return Vec::new() };
@@ -136,7 +155,7 @@ impl Router<'_> {
     }
 
     fn garbage(&mut self, change: &Noticed) {
-        let &Noticed { resource, key, before, after } = change;
+        let &Noticed { resource, key, before, after, .. } = change;
         if let Some(after) = after {
             let waits = ["foregroundDeletion", "orphan"]
                 .iter()

@@ -308,22 +308,22 @@ impl Store {
             add_finalizer(&mut new, finalizer);
         }
         let grace = grace_seconds(resource, &old, how);
+        if by.subresource == Some("finalize") {
+            new["spec"]["finalizers"] = json!([]);
+        }
         if grace == 0 && !waits(&new) {
             return Ok((self.erase(by, resource, key, old), true));
         }
         if old["metadata"]["deletionTimestamp"].is_null() {
             let at = self.time.now().checked_add(SignedDuration::from_secs(grace));
             new["metadata"]["deletionTimestamp"] = json!(second(at.unwrap_or_default()));
-            new["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
             if admission::has_generation(resource) {
                 let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
                 new["metadata"]["generation"] = json!(generation + 1);
             }
         }
-        // A second deletion may only shorten the grace period.
-        if grace < new["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) {
-            new["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
-        }
+        let present = new["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(grace);
+        new["metadata"]["deletionGracePeriodSeconds"] = json!(grace.min(present));
         if resource == &resource::NAMESPACE {
             new["status"]["phase"] = json!("Terminating");
         }

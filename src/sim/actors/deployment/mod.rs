@@ -69,10 +69,10 @@ fn split(deployment: &Value, sets: Sets) -> (Option<(Key, Arc<Value>)>, Sets) {
 /// A template without the hash that the controller adds, and without what is null.
 fn bare(template: &Value) -> Value {
     let mut template = template.clone();
-    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
         labels.remove(HASH);
     }
-    if let Some(metadata) = template["metadata"].as_object_mut() {
+    if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|_, value| !value.is_null());
     }
     template

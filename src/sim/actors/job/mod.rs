@@ -152,6 +152,8 @@ impl Jobs {
                 pods.iter().filter(|(_, pod)| object::is_active(pod)).collect();
             active.sort_by_key(|(_, pod)| object::ready_since(pod).is_some());
             for (key, _) in active.into_iter().take(surplus) {
+                // Freed first, it does not count as failed.
+                cluster.edit(&POD, key, |pod| object::remove_finalizer(pod, TRACKING));
                 cluster.delete(&POD, key);
             }
             return (wanted - counts.active, None);

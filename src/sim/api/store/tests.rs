@@ -91,3 +91,35 @@ fn names_that_are_made_up_differ() {
     let names: std::collections::BTreeSet<String> = (0..5000).map(suffix).collect();
     assert_eq!(names.len(), 5000);
 }
+
+#[test]
+fn a_second_deletion_may_shorten_the_grace() {
+    let mut store = store();
+    let pod = json!({
+        "metadata": {"name": "a", "finalizers": ["test/hold"]},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "a"}]},
+    });
+    store.create(&WRITER, &resource::POD, "default", pod).unwrap();
+    store.delete(&WRITER, &resource::POD, &key("a"), &Deletion::default()).unwrap();
+    for (seconds, left) in [(60, 30), (0, 0)] {
+        let how = Deletion { grace_period_seconds: Some(seconds), ..Deletion::default() };
+        let (pod, gone) = store.delete(&WRITER, &resource::POD, &key("a"), &how).unwrap();
+        assert_eq!((&pod["metadata"]["deletionGracePeriodSeconds"], gone), (&json!(left), false));
+    }
+    let mut pod = (**store.get(&resource::POD, "default", "a").unwrap()).clone();
+    pod["metadata"]["finalizers"] = json!([]);
+    store.replace(&WRITER, &resource::POD, &key("a"), pod).unwrap();
+    assert!(store.get(&resource::POD, "default", "a").is_none());
+}
+
+#[test]
+fn a_namespace_waits_until_its_own_finalizer_goes() {
+    let mut store = store();
+    let default = (String::new(), "default".to_owned());
+    let (namespace, gone) =
+        store.delete(&WRITER, &resource::NAMESPACE, &default, &Deletion::default()).unwrap();
+    assert!(!gone && namespace["status"]["phase"] == "Terminating");
+    let finalize = Writer { subresource: Some("finalize"), ..WRITER };
+    store.delete(&finalize, &resource::NAMESPACE, &default, &Deletion::default()).unwrap();
+    assert!(store.get(&resource::NAMESPACE, "", "default").is_none());
+}
