@@ -3,3 +3,5 @@
 //!
 //! The controller runs against it unchanged: the same `reconcile` over the same `kube::Client`. It
 //! is for speed, faults and the demo; the real control plane of `tests/cluster` keeps it honest.
+
+pub mod prometheus;
