@@ -5,3 +5,4 @@
 //! is for speed, faults and the demo; the real control plane of `tests/cluster` keeps it honest.
 
 pub mod prometheus;
+pub mod traffic;
