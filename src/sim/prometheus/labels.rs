@@ -3,6 +3,7 @@
 //! In: names and values. Out: an ordered, cheaply cloned set of them, without empty values: to
 //! Prometheus a label with an empty value is one that is not there.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +11,12 @@ use std::sync::Arc;
 use super::NAME;
 
 /// Labels in the order of their names, the name of the metric among them as `__name__`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Arc<[Pair]>);
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    pairs: Arc<[Pair]>,
+    /// The name is there, but does not count: queries take it away from many series.
+    is_nameless: bool,
+}
 
 type Pair = (Arc<str>, Arc<str>);
 
@@ -27,12 +32,12 @@ impl Labels {
     {
         let pairs: BTreeMap<Arc<str>, Arc<str>> =
             pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+        Self::of(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect())
     }
 
     /// The value of a label; empty if it is not there.
     pub fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(found, _)| &**found == name).map_or("", |(_, value)| value)
+        self.pairs().find(|(found, _)| &**found == name).map_or("", |(_, value)| value)
     }
 
     /// The name of the metric; empty if there is none.
@@ -42,24 +47,32 @@ impl Labels {
 
     /// Names and values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.pairs().map(|(name, value)| (&**name, &**value))
+    }
+
+    fn of(pairs: Arc<[Pair]>) -> Self {
+        Self { pairs, is_nameless: false }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        self.pairs.iter().filter(|(name, _)| !self.is_nameless || &**name != NAME)
     }
 
     /// True without any label.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs().next().is_none()
     }
 
     /// These labels with one more, or with another value for one.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let own = self.0.iter().cloned();
+        let own = self.pairs().cloned();
         Self::new(own.chain([(Arc::from(name), Arc::from(value))]))
     }
 
     /// These labels without the name of the metric.
     pub(super) fn without_name(&self) -> Self {
-        self.filtered(|name| name != NAME)
+        Self { pairs: self.pairs.clone(), is_nameless: true }
     }
 
     /// Those of these labels.
@@ -73,10 +86,30 @@ impl Labels {
     }
 
     fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
-        if self.0.iter().all(|(name, _)| keep(name)) {
+        if self.pairs().all(|(name, _)| keep(name)) {
             return self.clone();
         }
-        Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
+        Self::of(self.pairs().filter(|(name, _)| keep(name)).cloned().collect())
+    }
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Labels {}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
     }
 }
 

@@ -5,7 +5,7 @@
 //! machine: nothing runs between calls, the time is an argument, and chance comes from a seed. How
 //! often [`Traffic::advance`] is called changes nothing.
 //!
-//! - [`shares`]: which part of the requests goes to which pod, from the objects alone.
+//! - [`mod@shares`]: which part of the requests goes to which pod, from the objects alone.
 //! - [`Traffic`]: shares over time, with the delay of a mesh, and scrapes.
 //! - Users come through an ingress gateway, in one even stream for each `VirtualService`.
 //!

@@ -159,12 +159,17 @@ fn over_windows<'d>(
     function: impl Fn(&[Point], i64, i64) -> Option<f64>,
 ) -> Result<Term<'d>, QueryError> {
     let windows = moment.windows(range)?;
-    let samples = windows.series.into_iter().filter_map(|(labels, points)| {
-        let value = function(&points, windows.start_ms, windows.end_ms)?;
-        let labels = if keeps_name { labels } else { labels.without_name() };
+    // Series of one metric stay apart without its name, and need no check.
+    let mut names = windows.series.iter().map(|(labels, _)| labels.name());
+    let first = names.next().unwrap_or_default();
+    let is_one_metric = !first.is_empty() && names.all(|name| name == first);
+    let samples = windows.series.iter().filter_map(|(labels, points)| {
+        let value = function(points, windows.start_ms, windows.end_ms)?;
+        let labels = if keeps_name { labels.clone() } else { labels.without_name() };
         Some(Sample { labels, value })
     });
-    unique(samples.collect()).map(Term::Vector)
+    let samples = samples.collect();
+    Ok(Term::Vector(if is_one_metric { samples } else { unique(samples)? }))
 }
 
 fn nameless<'d>(
