@@ -12,7 +12,8 @@ check: ## Formatting, lints, docs and the tests that need nothing but Rust
 crds: ## Writes crds/ from src/api
 	cargo run --quiet --locked -- crds crds
 
-golden: crds ## Regenerates all generated files; review the diff
+golden: crds ## Regenerates all generated files and transcripts; review the diff
+	SLUICE_GOLDEN=1 cargo test --quiet --locked --test scenarios
 
 demo: ## Runs good and bad releases on a control plane of its own; needs Go and kubectl
 	hack/demo.sh
