@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure of target/prometheus/prometheus, a real Prometheus for the tests:
+# Makes sure of target/prometheus/{prometheus,promtool}, a real Prometheus for the tests:
 # one that is installed, else Debian's package, unpacked and never installed, so
 # that no service starts. Idempotent.
 set -euo pipefail
@@ -12,11 +12,12 @@ out=$(cd "$here/../target/prometheus" && pwd)
 exec 9>"$out/.lock"
 flock 9
 
-if "$out/prometheus" --version >/dev/null 2>&1; then
+if "$out/prometheus" --version >/dev/null 2>&1 && "$out/promtool" --version >/dev/null 2>&1; then
   exit 0
 fi
-if installed=$(command -v prometheus); then
+if installed=$(command -v prometheus) && tool=$(command -v promtool); then
   ln -sf "$installed" "$out/prometheus"
+  ln -sf "$tool" "$out/promtool"
 else
   work=$(mktemp -d "$out/unpack.XXXXXX")
   trap 'rm -rf "$work"' EXIT
@@ -24,7 +25,7 @@ else
   get=(apt-get download -q -o APT::Sandbox::User=root prometheus)
   "${get[@]}" || { apt-get update -q && "${get[@]}"; }
   dpkg -x prometheus_*.deb .
-  install -m 755 usr/bin/prometheus "$out/prometheus"
+  install -m 755 usr/bin/prometheus usr/bin/promtool "$out"
 fi
 "$out/prometheus" --version >/dev/null || {
   echo "prometheus: unpacked, but it does not run here; install the package prometheus" >&2

@@ -1,6 +1,7 @@
 //! One test: a namespace of the shared control plane, what happens there, and what users do.
 
 use std::{
+    any::Any,
     fmt::Write,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::LazyLock,
@@ -68,19 +69,16 @@ pub fn scenario(name: &str, body: impl AsyncFnOnce(&Scenario)) {
 
 /// The same, in a namespace that the test's manifests already name.
 pub fn scenario_in(name: &str, namespace: &str, body: impl AsyncFnOnce(&Scenario)) {
-    RUNTIME.block_on(async {
-        let scenario = Scenario::open(namespace).await;
-        let ran = async {
-            body(&scenario).await;
-            scenario.recorder.catch_up().await;
-            let broken = invariants::broken(&scenario.recorder.seen().in_order());
-            assert!(broken.is_empty(), "what always holds was broken:\n  {}", broken.join("\n  "));
-        };
-        if let Err(panic) = AssertUnwindSafe(ran).catch_unwind().await {
-            eprintln!("--- {name} failed; namespace {namespace}:\n{}", scenario.report());
+    on_runtime(async {
+        if let Err(panic) = Scenario::open(namespace).await.told(name, body).await {
             resume_unwind(panic);
         }
     });
+}
+
+/// Runs what must not end before the runtime that all tests share.
+pub fn on_runtime<T>(body: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(body)
 }
 
 /// Runs a test on a control plane of its own, in the namespace `default`.
@@ -94,7 +92,30 @@ pub fn apart(name: &str, body: impl AsyncFnOnce(&Cluster, &User)) {
 }
 
 impl Scenario {
-    async fn open(namespace: &str) -> Self {
+    /// Runs `body`, and checks afterwards what always holds.
+    ///
+    /// # Errors
+    /// The panic of the body or of the checks.
+    pub async fn told(
+        &self,
+        name: &str,
+        body: impl AsyncFnOnce(&Self),
+    ) -> Result<(), Box<dyn Any + Send>> {
+        let ran = async {
+            body(self).await;
+            self.recorder.catch_up().await;
+            let broken = invariants::broken(&self.recorder.seen().in_order());
+            assert!(broken.is_empty(), "what always holds was broken:\n  {}", broken.join("\n  "));
+        };
+        let ended = AssertUnwindSafe(ran).catch_unwind().await;
+        if ended.is_err() {
+            eprintln!("--- {name} failed; namespace {}:\n{}", self.namespace, self.report());
+        }
+        ended
+    }
+
+    /// Makes a namespace and begins to record it.
+    pub async fn open(namespace: &str) -> Self {
         let house = HOUSE.get_or_init(House::open).await;
         let user = house.cluster.user(namespace);
         let line = format!("create namespace {namespace}");
@@ -137,8 +158,13 @@ impl Scenario {
 
     /// Waits until `look` finds what it looks for, looking after each change in the namespace.
     pub async fn until<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
-        let found = timeout(PATIENCE, self.recorder.until(look)).await;
-        found.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
+        let found = self.in_time(look).await;
+        found.unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain for {what}"))
+    }
+
+    /// The same; none if it waited in vain.
+    pub async fn in_time<T>(&self, look: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
+        timeout(PATIENCE, self.recorder.until(look)).await.ok()
     }
 
     /// Waits until the Rollout's present spec has been looked at and its status satisfies `is`.

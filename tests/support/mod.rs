@@ -7,9 +7,11 @@
 pub mod audit;
 pub mod cluster;
 pub mod controller;
+pub mod fleet;
 pub mod kubectl;
 pub mod prometheus;
 pub mod reaper;
+pub mod stories;
 pub mod wait;
 
 use std::path::PathBuf;

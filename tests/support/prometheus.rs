@@ -42,34 +42,46 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts both, with a scrape each second.
     pub async fn start(folder: &Path) -> Self {
-        let script = package().join("hack/prometheus.sh");
-        let made = Command::new(&script).status().await;
-        assert!(made.is_ok_and(|status| status.success()), "{} failed", script.display());
         let counters = Counters::default();
         let exporter = export(counters.clone()).await;
-        let config = folder.join("prometheus.yml");
-        let text = format!(
+        let config = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: tests\n  \
              honor_labels: true\n  static_configs: [{{targets: ['{exporter}']}}]\n"
         );
-        std::fs::write(&config, text).expect("the folder is ours");
-        let port = free_port().await;
-        let log = std::fs::File::create(folder.join("prometheus.log")).expect("the folder is ours");
-        let child = Command::new(package().join("target/prometheus/prometheus"))
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("prometheus").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("Prometheus starts");
-        reaper::entrust(child.id().expect("Prometheus has just started"));
-        let prometheus = Self { url: format!("http://127.0.0.1:{port}"), counters };
+        let prometheus = Self { url: launch(folder, &config).await, counters };
         let up =
             until("Prometheus", PATIENCE, async || prometheus.query("up").await.first().copied());
         up.await.unwrap_or_else(|error| panic!("{error}; see {}/prometheus.log", folder.display()));
         prometheus
+    }
+
+    /// Starts one that scrapes nothing and holds these samples, in the OpenMetrics format.
+    pub async fn over(folder: &Path, samples: &str) -> Self {
+        tools().await;
+        let input = folder.join("samples.txt");
+        std::fs::write(&input, samples).expect("the folder is ours");
+        let filled = Command::new(package().join("target/prometheus/promtool"))
+            .args(["tsdb", "create-blocks-from", "openmetrics", "--quiet"])
+            .arg(&input)
+            .arg(folder.join("prometheus"))
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("promtool runs");
+        assert!(filled.status.success(), "{}", String::from_utf8_lossy(&filled.stderr));
+        let url = launch(folder, "scrape_configs: []\n").await;
+        let prometheus = Self { url, counters: Counters::default() };
+        let ready = until("Prometheus", PATIENCE, async || {
+            prometheus.answer("query", &[("query", "1")]).await
+        });
+        ready.await.unwrap_or_else(|error| panic!("{error}"));
+        prometheus
+    }
+
+    /// The whole answer to a request to its HTTP API, once it answers at all.
+    pub async fn answer(&self, kind: &str, fields: &[(&str, &str)]) -> Option<serde_json::Value> {
+        let url = format!("{}/api/v1/{kind}", self.url);
+        reqwest::Client::new().post(url).form(fields).send().await.ok()?.json().await.ok()
     }
 
     /// Lets a counter, such as `requests_total{code="200"}`, grow by so much a second from now on,
@@ -94,12 +106,7 @@ impl Prometheus {
 
     /// The values that a query yields now.
     pub async fn query(&self, query: &str) -> Vec<f64> {
-        let url = format!("{}/api/v1/query", self.url);
-        let Ok(answer) = reqwest::Client::new().get(url).query(&[("query", query)]).send().await
-        else {
-            return Vec::new();
-        };
-        let body: serde_json::Value = answer.json().await.unwrap_or_default();
+        let body = self.answer("query", &[("query", query)]).await.unwrap_or_default();
         let series = body["data"]["result"].as_array().cloned().unwrap_or_default();
         let values = series.iter().filter_map(|one| one["value"][1].as_str()?.parse().ok());
         values.collect()
@@ -108,6 +115,35 @@ impl Prometheus {
     fn counters(&self) -> MutexGuard<'_, BTreeMap<String, Counter>> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes sure of the programs.
+async fn tools() {
+    let script = package().join("hack/prometheus.sh");
+    let made = Command::new(&script).status().await;
+    assert!(made.is_ok_and(|status| status.success()), "{} failed", script.display());
+}
+
+/// Starts Prometheus. Returns its address.
+async fn launch(folder: &Path, config: &str) -> String {
+    tools().await;
+    let file = folder.join("prometheus.yml");
+    std::fs::write(&file, config).expect("the folder is ours");
+    let port = free_port().await;
+    let log = std::fs::File::create(folder.join("prometheus.log")).expect("the folder is ours");
+    let child = Command::new(package().join("target/prometheus/prometheus"))
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("prometheus").display()))
+        // Simulations are at a fixed time, which may be long ago.
+        .arg("--storage.tsdb.retention.time=100y")
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("Prometheus starts");
+    reaper::entrust(child.id().expect("Prometheus has just started"));
+    format!("http://127.0.0.1:{port}")
 }
 
 /// Serves the counters. Returns the address, as `host:port`.

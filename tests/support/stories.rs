@@ -1,0 +1,47 @@
+//! The scenarios of `tests/scenarios` and the objects that they begin with.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use sluice::sim::scenario::{Bases, Scenario};
+
+/// Where they are.
+pub const FOLDER: &str = "tests/scenarios";
+
+/// Reads a scenario with its objects.
+///
+/// # Errors
+/// It cannot be read: why, with its path.
+pub fn read(path: &Path) -> Result<(Scenario, Vec<Value>), String> {
+    let of = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| of(&error))?;
+    let scenario = Scenario::read(&text).map_err(|error| of(&error))?;
+    let objects = scenario.objects(&bases()?).map_err(|error| of(&error))?;
+    Ok((scenario, objects))
+}
+
+/// The files with objects that scenarios begin with.
+fn bases() -> Result<Bases, String> {
+    let folder = Path::new(FOLDER).join("bases");
+    let mut bases = Bases::default();
+    for path in yaml_files(&folder) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        bases.add(&name, &text).map_err(|error| error.to_string())?;
+    }
+    Ok(bases)
+}
+
+/// The YAML files in a folder, sorted.
+pub fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "yaml"))
+        .collect();
+    paths.sort();
+    paths
+}
