@@ -3,6 +3,7 @@
 //!
 //! `make golden` writes the transcripts anew; a changed one is there to be read.
 
+#[allow(dead_code, reason = "the end-to-end tests list the files")]
 #[path = "support/stories.rs"]
 mod stories;
 

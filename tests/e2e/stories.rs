@@ -32,11 +32,7 @@ const AT_ONCE: usize = 6;
 
 #[test]
 fn the_scenarios_hold_on_a_real_control_plane() {
-    let mut files = Vec::new();
-    for folder in std::fs::read_dir(stories::FOLDER).expect("there are scenarios") {
-        files.extend(stories::yaml_files(&folder.expect("a folder").path()));
-    }
-    files.sort();
+    let files = stories::all();
     let read = |path: &Path| stories::read(path).unwrap_or_else(|error| panic!("{error}"));
     let read = files.iter().map(|path| (path.clone(), read(path)));
     let real = read.filter(|(_, (story, _))| story.also_real);

@@ -23,6 +23,15 @@ pub fn read(path: &Path) -> Result<(Scenario, Vec<Value>), String> {
     Ok((scenario, objects))
 }
 
+/// The files of all scenarios, sorted.
+pub fn all() -> Vec<PathBuf> {
+    let folders = fs::read_dir(FOLDER).into_iter().flatten().flatten();
+    let folders = folders.map(|folder| folder.path()).filter(|folder| !folder.ends_with("bases"));
+    let mut files: Vec<PathBuf> = folders.flat_map(|folder| yaml_files(&folder)).collect();
+    files.sort();
+    files
+}
+
 /// The files with objects that scenarios begin with.
 fn bases() -> Result<Bases, String> {
     let folder = Path::new(FOLDER).join("bases");
@@ -35,13 +44,8 @@ fn bases() -> Result<Bases, String> {
     Ok(bases)
 }
 
-/// The YAML files in a folder, sorted.
-pub fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|kind| kind == "yaml"))
-        .collect();
-    paths.sort();
-    paths
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect()
 }
