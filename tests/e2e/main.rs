@@ -20,6 +20,7 @@ mod support;
 mod analysis;
 mod app;
 mod commands;
+mod conformance;
 mod contested;
 mod crashes;
 mod deadline;

@@ -10,6 +10,7 @@ pub mod controller;
 pub mod kubectl;
 pub mod prometheus;
 pub mod reaper;
+pub mod transcript;
 pub mod wait;
 
 use std::path::PathBuf;

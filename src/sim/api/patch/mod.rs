@@ -61,15 +61,19 @@ pub fn patched(
     object: &Value,
     patch: &Value,
 ) -> Result<Value, Refusal> {
-    match form {
-        Form::Json => operations(object, patch),
+    let after = match form {
+        Form::Json => operations(object, patch)?,
         Form::Merge | Form::Apply => {
             let mut object = object.clone();
             merge(&mut object, patch);
-            Ok(object)
+            object
         }
-        Form::Strategic => strategic::patched(resource, object, patch),
+        Form::Strategic => strategic::patched(resource, object, patch)?,
+    };
+    if after.is_object() {
+        return Ok(after);
     }
+    Err(Refusal::bad_request("the patch leaves no object"))
 }
 
 /// The API server does not say which operation failed.
