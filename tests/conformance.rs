@@ -18,11 +18,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sluice::sim::api::{
-    Store,
-    http::Server,
-    store::Time,
-};
+use sluice::sim::api::{Store, http::Server, store::Time};
 
 fn answers_as_the_real_server(path: &Path) -> datatest_stable::Result<()> {
     let name = path.file_stem().unwrap().to_string_lossy().into_owned();

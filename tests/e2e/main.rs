@@ -31,4 +31,5 @@ mod overtaken;
 mod recorder;
 mod scenario;
 mod seeds;
+mod simulated;
 mod smoke;

@@ -209,9 +209,10 @@ fn tidy(value: &mut Value) {
         fields.insert("object".into(), json!({"kind": object["kind"], "annotations": annotations}));
         return;
     }
+    fields.values_mut().for_each(tidy);
     // Who owns which field is simpler in the simulator: its lists are owned as a whole.
     fields.remove("managedFields");
-    // The path of an object in etcd.
+    // The end of a made-up name is by chance.
     if let Some(name) = fields.get("generateName").and_then(Value::as_str) {
         let name = format!("{name}*");
         fields.insert("name".into(), json!(name));
@@ -221,20 +222,21 @@ fn tidy(value: &mut Value) {
             fields.insert(address.to_owned(), json!("an address"));
         }
     }
-    if fields.contains_key("continue") {
+    if fields.get("continue").is_some_and(|token| token != "") {
         fields.insert("continue".into(), json!("a token"));
     }
     // With several causes the real server's order is by chance.
     if let Some(causes) = fields.get_mut("causes").and_then(Value::as_array_mut) {
         causes.sort_by_key(ToString::to_string);
+        // Some it names twice.
+        causes.dedup();
     }
-    let several = fields.get("details").is_some_and(|details| {
-        details["causes"].as_array().is_some_and(|causes| causes.len() > 1)
-    });
+    let several = fields
+        .get("details")
+        .is_some_and(|details| details["causes"].as_array().is_some_and(|causes| causes.len() > 1));
     if several && kind == "Status" {
         fields.insert("message".into(), json!("several causes"));
     }
-    fields.values_mut().for_each(tidy);
 }
 
 /// Values that differ from run to run, by what they are called instead.
@@ -298,7 +300,17 @@ impl Names {
             .replace_all(&time, "Invalid value: {..}: field is immutable");
         let version = pattern(r"too old resource version: \d+ \(\d+\)")
             .replace_all(&value, "too old resource version: N (M)");
-        version.replace(namespace, "{{ns}}")
+        let version = pattern(r"in record \(\d+\)").replace_all(&version, "in record (N)");
+        // The words of Go's JSON decoder.
+        let parse =
+            pattern(r"(json parse error|error decoding patch|continue key is not valid): .*")
+                .replace_all(&version, "$1: ..");
+        // The whole object.
+        let whole = pattern(r#"patch: Invalid value: ".*": strict"#)
+            .replace_all(&parse, "patch: Invalid value: {..}: strict");
+        let whole = pattern(r#"^Invalid value: "\{.*": strict"#)
+            .replace_all(&whole, "Invalid value: {..}: strict");
+        whole.replace(namespace, "{{ns}}")
     }
 }
 
