@@ -12,6 +12,7 @@ pub mod kubectl;
 pub mod prometheus;
 pub mod reaper;
 pub mod stories;
+pub mod transcript;
 pub mod wait;
 
 use std::path::PathBuf;

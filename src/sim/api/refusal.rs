@@ -39,7 +39,10 @@ impl Refusal {
         name: &str,
         message: String,
     ) -> Self {
-        let mut details = json!({"name": name, "kind": resource.plural});
+        let mut details = json!({"kind": resource.plural});
+        if !name.is_empty() {
+            details["name"] = json!(name);
+        }
         if !resource.group.is_empty() {
             details["group"] = json!(resource.group);
         }
@@ -102,6 +105,24 @@ impl Refusal {
             .iter()
             .map(|(field, reason, text)| json!({"reason": reason, "message": text, "field": field}))
             .collect();
+        refusal
+    }
+
+    /// The object is not the one, or not as, a deletion expects it.
+    pub fn precondition(resource: &Resource, name: &str, why: &str) -> Self {
+        let kind = resource.qualified().replacen(resource.plural, resource.kind, 1);
+        let message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
+        let mut refusal = Self::of(409, "Conflict", resource, name, message);
+        refusal.details["kind"] = json!(resource.kind);
+        refusal
+    }
+
+    /// The options of a request, such as `ListOptions`, break a rule.
+    pub fn options(kind: &str, field: &str, reason: &'static str, text: &str) -> Self {
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {field}: {text}");
+        let mut refusal = Self::new(422, "Invalid", message);
+        let cause = json!({"field": field, "message": text, "reason": reason});
+        refusal.details = json!({"causes": [cause], "group": "meta.k8s.io", "kind": kind});
         refusal
     }
 

@@ -121,6 +121,7 @@ impl Store {
     }
 
     /// A copy without the log, to try a write on.
+    #[must_use]
     pub fn scratch(&self) -> Self {
         Self {
             time: self.time.clone(),
@@ -130,6 +131,12 @@ impl Store {
             log: VecDeque::new(),
             changed: tokio::sync::watch::Sender::new(self.version),
         }
+    }
+
+    /// Goes on with the made-up names and uids where a scratch copy has stopped, so that none comes
+    /// twice.
+    pub fn skip_names_of(&mut self, scratch: &Self) {
+        self.serial = scratch.serial;
     }
 
     /// Forgets the log, as after a compaction: watches from earlier versions are answered 410.
@@ -252,8 +259,12 @@ impl Store {
         if !uid.is_null() && *uid != old["metadata"]["uid"] {
             let expected = uid.as_str().unwrap_or_default();
             let found = old["metadata"]["uid"].as_str().unwrap_or_default();
+            let group = if resource.custom { resource.group } else { "" };
+            let place = [group, resource.plural, namespace, name];
+            let place: Vec<&str> = place.into_iter().filter(|part| !part.is_empty()).collect();
             let why = format!(
-                "Precondition failed: UID in precondition: {expected}, UID in object meta: {found}"
+                "StorageError: invalid object, Code: 4, Key: /registry/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {expected}, UID in object meta: {found}",
+                place.join("/")
             );
             return Err(Refusal::conflict(resource, name, &why));
         }
@@ -274,7 +285,8 @@ impl Store {
             record(&old, &mut new, by, &self.second());
         }
         if is_finished(&new) {
-            return Ok(self.erase(by, resource, key, old));
+            self.erase(by, resource, key, old);
+            return Ok(Arc::new(new));
         }
         Ok(self.commit(by, resource, key.clone(), Some(old), new))
     }
@@ -294,9 +306,7 @@ impl Store {
         let (namespace, name) = key;
         let old = self.get(resource, namespace, name).cloned();
         let old = old.ok_or_else(|| Refusal::not_found(resource, name))?;
-        expect(resource, name, &old, "uid", "UID", how.uid.as_deref())?;
-        let version = how.resource_version.as_deref();
-        expect(resource, name, &old, "resourceVersion", "ResourceVersion", version)?;
+        expect(resource, name, &old, how)?;
         let mut new = (*old).clone();
         let finalizer = match how.propagation.as_deref() {
             Some("Foreground") => Some("foregroundDeletion"),

@@ -113,6 +113,11 @@ fn complete_job(object: &mut Value) {
             labels[format!("{prefix}job-name")] = name.clone();
         }
     }
+    // The API server copies the template's labels, those that it has just made up included.
+    if object["metadata"]["labels"].is_null() {
+        object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
+        super::metadata::tidy(object);
+    }
     // A missing policy is told as such, so it must not become `Always` here.
     let policy = object.pointer("/spec/template/spec/restartPolicy").cloned();
     complete_template(object);
@@ -293,10 +298,14 @@ fn judge_service(old: Option<&Value>, new: &Value) -> Vec<Cause> {
         if several && port["name"].as_str().is_none_or(str::is_empty) {
             found.push(causes::required(&format!("{path}.name"), ""));
         }
-        if !port["port"].as_i64().is_some_and(|number| (1..=65_535).contains(&number)) {
-            let number = if port["port"].is_null() { json!(0) } else { port["port"].clone() };
-            let why = "must be between 1 and 65535, inclusive";
-            found.push(causes::invalid(&format!("{path}.port"), &number, why));
+        for field in ["port", "targetPort"] {
+            let number = &port[field];
+            let named = field == "targetPort" && number.is_string();
+            if !named && !number.as_i64().is_some_and(|number| (1..=65_535).contains(&number)) {
+                let number = if number.is_null() { json!(0) } else { number.clone() };
+                let why = "must be between 1 and 65535, inclusive";
+                found.push(causes::invalid(&format!("{path}.{field}"), &number, why));
+            }
         }
     }
     if let Some(old) = old

@@ -26,9 +26,12 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// What is wrong with the metadata.
-pub fn judge(resource: &Resource, object: &Value) -> Vec<Cause> {
+pub fn judge(resource: &Resource, old: Option<&Value>, object: &Value) -> Vec<Cause> {
     let metadata = &object["metadata"];
     let mut found = Vec::new();
+    if let Some(old) = old {
+        found.extend(no_new_finalizers(&old["metadata"], metadata));
+    }
     let name = metadata["name"].as_str().unwrap_or_default();
     if let Some(why) = name_rule(resource)(name) {
         found.push(causes::invalid("metadata.name", &metadata["name"], &why));
@@ -39,19 +42,36 @@ pub fn judge(resource: &Resource, object: &Value) -> Vec<Cause> {
             found.push(causes::invalid("metadata.annotations", &key.as_str().into(), &why));
         }
     }
-    for (index, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner[field].as_str().is_none_or(str::is_empty) {
-                let path = format!("metadata.ownerReferences[{index}].{field}");
-                let why = format!(
-                    "{} must not be empty",
-                    if field == "apiVersion" { "version" } else { field }
-                );
+                let path = format!("metadata.ownerReferences.{field}");
+                let what = if field == "apiVersion" { "version " } else { "" };
+                let why = format!("{what}must not be empty");
                 found.push(causes::invalid(&path, &"".into(), &why));
             }
         }
     }
     found
+}
+
+/// What is being deleted gets no further finalizers.
+fn no_new_finalizers(old: &Value, new: &Value) -> Option<Cause> {
+    let list = |metadata: &Value| metadata["finalizers"].as_array().cloned().unwrap_or_default();
+    let before = list(old);
+    let added: Vec<String> = list(new)
+        .iter()
+        .filter(|finalizer| !before.contains(finalizer))
+        .map(ToString::to_string)
+        .collect();
+    if old["deletionTimestamp"].is_null() || added.is_empty() {
+        return None;
+    }
+    let why = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+        added.join(", ")
+    );
+    Some(causes::forbidden("metadata.finalizers", &why))
 }
 
 /// What is wrong with labels.

@@ -40,8 +40,9 @@ pub fn admit(
     if let Some(schema) = definitions::schema(resource) {
         shape::prune(schema, new);
         defaults::fill(schema, new);
-        causes.extend(metadata::judge(resource, new));
-        causes.extend(schema::judge(schema, old, new));
+        causes.extend(metadata::judge(resource, old, new));
+        causes.extend(schema::judge(schema, subresource, old, new));
+        causes.extend(size(resource, new));
         if causes.iter().any(causes::is_blocking) {
             causes.push(causes::unchecked());
         } else {
@@ -52,9 +53,9 @@ pub fn admit(
             builtin::complete(resource, new);
             causes.extend(builtin::judge(resource, old, new));
         }
-        causes.extend(metadata::judge(resource, new));
+        causes.extend(metadata::judge(resource, old, new));
     } else {
-        causes.extend(metadata::judge(resource, new));
+        causes.extend(metadata::judge(resource, old, new));
         if resource == &resource::VIRTUAL_SERVICE && subresource.is_none() {
             validate_istio(new).map_err(|error| by_webhook(&error.to_string()))?;
         }
@@ -70,6 +71,24 @@ pub fn admit(
 /// schema here.
 pub fn unknown_fields(resource: &Resource, object: &Value) -> Vec<String> {
     definitions::schema(resource).map_or_else(Vec::new, |schema| shape::unknown(schema, object))
+}
+
+/// What the scale's own check says of the size, beside the schema.
+fn size(resource: &Resource, new: &Value) -> Option<Cause> {
+    let size = &new["spec"]["replicas"];
+    let path = ".spec.replicas";
+    let (zero, kind) = match size {
+        _ if !resource.scale => return None,
+        Value::String(_) => (json!(0), "string"),
+        Value::Number(number) if number.is_f64() => (json!(0), "float64"),
+        Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
+            return Some(causes::invalid(path, size, "should be a non-negative integer"));
+        }
+        _ => return None,
+    };
+    let text = size.as_str().map_or_else(|| size.to_string(), str::to_owned);
+    let why = format!("{path} accessor error: {text} is of the type {kind}, expected int64");
+    Some(causes::invalid(path, &zero, &why))
 }
 
 fn by_webhook(why: &str) -> Refusal {

@@ -74,6 +74,7 @@ fn broken(
     let message = rule["message"]
         .as_str()
         .map_or_else(|| format!("failed rule: {}", text.trim()), |text| text.trim().to_owned());
+    let path = if path.is_empty() { "<nil>" } else { path };
     Some(if value.is_object() || value.is_array() {
         causes::invalid_unshown(path, &message)
     } else {

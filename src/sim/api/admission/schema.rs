@@ -2,15 +2,34 @@
 //!
 //! What an update leaves as it was is not judged again, as in Kubernetes since 1.33 (ratcheting).
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use regex::Regex;
 use serde_json::Value;
 
 use super::causes::{self, Cause};
 
 /// What of `new` breaks `schema`.
-pub fn judge(schema: &Value, old: Option<&Value>, new: &Value) -> Vec<Cause> {
+pub fn judge(
+    schema: &Value,
+    subresource: Option<&str>,
+    old: Option<&Value>,
+    new: &Value,
+) -> Vec<Cause> {
     let mut judge = Judge { causes: Vec::new() };
-    judge.value(schema, "", old, new);
+    if subresource != Some("status") {
+        judge.value(schema, "", old, new);
+        return judge.causes;
+    }
+    // A status is judged as if it were the whole, but told where it is.
+    let schema = &schema["properties"]["status"];
+    judge.value(schema, "", old.and_then(|old| old.get("status")), &new["status"]);
+    for (path, ..) in &mut judge.causes {
+        *path = below("status", path);
+    }
     judge.causes
 }
 
@@ -35,20 +54,25 @@ impl Judge {
             && !is_of(&expected, value)
         {
             self.causes.push(causes::wrong_type(path, &expected, type_of(value)));
+            self.one_of(schema, path, value);
             return;
         }
-        if let Some(allowed) = schema["enum"].as_array()
-            && !allowed.contains(value)
-        {
-            let names: Vec<String> = allowed.iter().map(plain).collect();
-            self.causes.push(causes::not_supported(path, value, &names));
-        }
+        self.one_of(schema, path, value);
         match value {
             Value::String(text) => self.string(schema, path, text, value),
             Value::Number(_) => self.number(schema, path, value),
             Value::Array(items) => self.list(schema, path, old, items),
             Value::Object(_) => self.object(schema, path, old, value),
             _ => {}
+        }
+    }
+
+    fn one_of(&mut self, schema: &Value, path: &str, value: &Value) {
+        if let Some(allowed) = schema["enum"].as_array()
+            && !allowed.contains(value)
+        {
+            let names: Vec<String> = allowed.iter().map(plain).collect();
+            self.causes.push(causes::not_supported(path, value, &names));
         }
     }
 
@@ -62,7 +86,7 @@ impl Judge {
             self.causes.push(causes::invalid(path, value, &why));
         }
         if let Some(pattern) = schema["pattern"].as_str()
-            && Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text))
+            && compiled(pattern).is_some_and(|regex| !regex.is_match(text))
         {
             let why = format!("{path} in body should match '{pattern}'");
             self.causes.push(causes::invalid(path, value, &why));
@@ -122,6 +146,13 @@ impl Judge {
             }
         }
     }
+}
+
+/// A pattern, compiled once; none if it is malformed.
+fn compiled(pattern: &str) -> Option<Regex> {
+    static PATTERNS: Mutex<BTreeMap<String, Option<Regex>>> = Mutex::new(BTreeMap::new());
+    let mut patterns = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
+    patterns.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok()).clone()
 }
 
 /// The types that are allowed, as the API server names them.

@@ -22,10 +22,11 @@ impl Context<'_> {
         });
         let known = ["Background", "Foreground", "Orphan"];
         if let Some(policy) = propagation.as_deref().filter(|policy| !known.contains(policy)) {
-            let message = format!(
-                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"{policy}\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            let why = format!(
+                "Unsupported value: \"{policy}\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
             );
-            return Err(Refusal::new(422, "Invalid", message));
+            let (kind, reason) = ("DeleteOptions", "FieldValueNotSupported");
+            return Err(Refusal::options(kind, "propagationPolicy", reason, &why));
         }
         let grace = body["gracePeriodSeconds"].as_i64();
         let expected = |field: &str| body["preconditions"][field].as_str().map(str::to_owned);

@@ -83,6 +83,10 @@ fn resources(group: &str, version: &str) -> Option<Value> {
         .flat_map(|resource| entries(resource))
         .collect();
     list.extend(questions(group));
+    if core {
+        // Core Events are a view of those of events.k8s.io.
+        list.extend(entries(&resource::EVENT));
+    }
     let name = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     Some(json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": list,

@@ -13,6 +13,15 @@ pub(super) fn list(store: &Store, context: &Context) -> Result<Value, Refusal> {
     let filter = Filter::of(context)?;
     let wanted = version(query.get("resourceVersion"))?;
     let exact = query.get("resourceVersionMatch") == Some("Exact");
+    if query.get("resourceVersionMatch").is_some() && wanted == 0 && exact {
+        let why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided";
+        return Err(Refusal::options(
+            "ListOptions",
+            "resourceVersionMatch",
+            "FieldValueForbidden",
+            why,
+        ));
+    }
     let begun = query.get("continue").filter(|token| !token.is_empty()).map(read_token);
     let begun = begun.transpose()?;
     if wanted > store.version() {
@@ -43,6 +52,9 @@ pub(super) fn list(store: &Store, context: &Context) -> Result<Value, Refusal> {
     };
     let left = passing.count();
     let mut metadata = json!({"resourceVersion": at.to_string()});
+    if context.resource.custom {
+        metadata["continue"] = json!("");
+    }
     if left > 0
         && let Some((last, _)) = taken.last()
     {
@@ -82,7 +94,7 @@ pub(super) fn version(text: Option<&str>) -> Result<u64, Refusal> {
         let why = format!(
             "Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
         );
-        Refusal::bad_request(format!("resourceVersion: {why}"))
+        Refusal::new(500, "", format!("resourceVersion: {why}"))
     })
 }
 
@@ -118,7 +130,9 @@ fn read_token(text: &str) -> Result<(u64, Key), Refusal> {
         let (namespace, name) = key.split_once('/')?;
         Some((version.parse().ok()?, (namespace.to_owned(), name.to_owned())))
     };
-    read().ok_or_else(|| Refusal::bad_request("continue key is not valid: illegal base64 data"))
+    read().ok_or_else(|| {
+        Refusal::bad_request("invalid continue token: continue key is not valid: no token")
+    })
 }
 
 /// The version is no longer kept.

@@ -5,7 +5,9 @@
 
 mod delete;
 mod discovery;
+mod events;
 mod listing;
+mod openapi;
 mod path;
 mod query;
 mod read;
@@ -13,6 +15,7 @@ mod reviews;
 mod scale;
 pub mod selector;
 mod service;
+mod table;
 mod watch;
 mod write;
 
@@ -147,7 +150,11 @@ impl Request {
 
 /// Carries out a request.
 pub fn handle(store: &mut Store, request: &Request) -> Answer {
-    if let Some(answer) = discovery::answer(request).or_else(|| reviews::answer(request)) {
+    let about_itself = discovery::answer(request)
+        .or_else(|| openapi::answer(request))
+        .or_else(|| reviews::answer(request))
+        .or_else(|| events::answer(store, request));
+    if let Some(answer) = about_itself {
         return answer;
     }
     let Some(target) = path::parse(&request.path) else {
@@ -180,23 +187,48 @@ fn carry_out(store: &mut Store, context: &Context) -> Result<Answer, Refusal> {
     if let Some(dry) = context.request.query.get("dryRun").filter(|dry| !dry.is_empty())
         && dry != "All"
     {
-        let why = format!("Unsupported value: \"{dry}\": supported values: \"All\"");
-        let refusal = format!("Invalid dryRun: dryRun: {why}");
-        return Err(Refusal::bad_request(refusal));
+        let why = format!("Unsupported value: [\"{dry}\"]: supported values: \"All\"");
+        let kind = match context.request.method.as_str() {
+            "POST" => "CreateOptions",
+            "PUT" => "UpdateOptions",
+            "PATCH" => "PatchOptions",
+            _ => "DeleteOptions",
+        };
+        return Err(Refusal::options(kind, "dryRun", "FieldValueNotSupported", &why));
     }
-    let mut scratch;
-    let store = if context.is_dry() {
-        scratch = store.scratch();
-        &mut scratch
-    } else {
-        store
-    };
+    if context.is_dry() {
+        let mut scratch = store.scratch();
+        let mut answer = requested(&mut scratch, context)?;
+        store.skip_names_of(&scratch);
+        // Nothing was stored, so there is no new version.
+        if let Answer::Json { body, .. } = &mut answer
+            && let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut)
+            && metadata.contains_key("uid")
+        {
+            metadata.remove("resourceVersion");
+            if let Ok(present) = read::present(store, context) {
+                let version = present["metadata"]["resourceVersion"].clone();
+                metadata.insert("resourceVersion".to_owned(), version);
+            }
+        }
+        return Ok(answer);
+    }
+    requested(store, context)
+}
+
+fn requested(store: &mut Store, context: &Context) -> Result<Answer, Refusal> {
     let single = !context.name.is_empty();
     match (context.request.method.as_str(), context.subresource, single) {
         ("GET", _, _) if context.request.query.is_set("watch") => watch::start(context),
         ("GET", Some("scale"), true) => scale::read(store, context).map(Answer::ok),
-        ("GET", _, true) => read::get(store, context),
-        ("GET", _, false) => listing::list(store, context).map(Answer::ok),
+        ("GET", ..) => {
+            let body =
+                if single { read::get(store, context) } else { listing::list(store, context) };
+            let table = table::is_wanted(&context.request.accept);
+            let now = store.time().now();
+            body.map(|body| if table { table::of(context, &body, now) } else { body })
+                .map(Answer::ok)
+        }
         ("POST", Some("eviction"), true) => delete::evict(store, context),
         ("POST", None, false) => write::create(store, context),
         ("PUT", Some("scale"), true) => scale::replace(store, context).map(Answer::ok),

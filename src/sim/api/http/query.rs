@@ -18,6 +18,16 @@ impl Query {
         )
     }
 
+    /// The same with another value for `name`, if it has one.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut pairs = self.0.clone();
+        for (_, old) in pairs.iter_mut().filter(|(given, _)| given == name) {
+            value.clone_into(old);
+        }
+        Self(pairs)
+    }
+
     /// A value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())

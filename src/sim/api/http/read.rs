@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::{Answer, Context};
+use super::Context;
 use crate::sim::api::{Refusal, Store};
 
 /// One object.
-pub(super) fn get(store: &Store, context: &Context) -> Result<Answer, Refusal> {
+pub(super) fn get(store: &Store, context: &Context) -> Result<Value, Refusal> {
     let object = present(store, context)?;
-    Ok(Answer::ok(context.shown(object)))
+    Ok(context.shown(object))
 }
 
 /// The object that the path names.

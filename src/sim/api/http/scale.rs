@@ -48,7 +48,7 @@ fn write(store: &mut Store, context: &Context, mut scale: Value) -> Result<Value
         scale["spec"]["replicas"] = json!(0);
     }
     let replicas = &scale["spec"]["replicas"];
-    if replicas.as_i64().is_none_or(|replicas| replicas < 0) {
+    if !context.resource.custom && replicas.as_i64().is_none_or(|replicas| replicas < 0) {
         let text = format!("Invalid value: {replicas}: must be greater than or equal to 0");
         let cause = ("spec.replicas".to_owned(), "FieldValueInvalid", text);
         return Err(Refusal::invalid(&SCALE, context.name, &[cause]));

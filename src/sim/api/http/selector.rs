@@ -112,7 +112,8 @@ fn requirement(text: &str) -> Result<Requirement, Refusal> {
         return match words.as_slice() {
             [key, "in"] => Ok(make(key, Operator::In, values)),
             [key, "notin"] => Ok(make(key, Operator::NotIn, values)),
-            _ => Err(malformed(text)),
+            [_, word, ..] => Err(unexpected(word)),
+            _ => Err(unexpected(text)),
         };
     }
     if let Some((key, value)) = text.split_once("!=") {
@@ -121,14 +122,15 @@ fn requirement(text: &str) -> Result<Requirement, Refusal> {
     if let Some((key, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
         return Ok(make(key, Operator::In, one(value)));
     }
-    if text.contains(char::is_whitespace) {
-        return Err(malformed(text));
+    if let Some(word) = text.split_whitespace().nth(1) {
+        return Err(unexpected(word));
     }
     Ok(make(text, Operator::Exists, Vec::new()))
 }
 
-fn malformed(text: &str) -> Refusal {
-    Refusal::bad_request(format!("unable to parse requirement: {text}"))
+fn unexpected(word: &str) -> Refusal {
+    let expected = "expected: in, notin, =, ==, !=, gt, lt";
+    Refusal::bad_request(format!("unable to parse requirement: found '{word}', {expected}"))
 }
 
 /// What a list or a watch selects.
@@ -214,6 +216,11 @@ fn is_selectable(kind: &str, field: &str) -> bool {
 }
 
 fn unsupported(context: &Context, name: &str) -> String {
-    let _ = context;
-    format!("field label not supported: {name}")
+    let own = ["Pod", "Event", "ReplicaSet", "Job", "Namespace", "Secret", "Service"];
+    if context.resource.custom || own.contains(&context.resource.kind) {
+        return format!("field label not supported: {name}");
+    }
+    format!(
+        "\"{name}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+    )
 }

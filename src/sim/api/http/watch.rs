@@ -28,11 +28,12 @@ pub(super) fn start(context: &Context) -> Result<Answer, Refusal> {
     let initial = query.is_set("sendInitialEvents");
     let exact = query.get("resourceVersionMatch");
     if initial && exact != Some("NotOlderThan") {
-        let why = "sendInitialEvents: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        let why =
+            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
         return Err(options(why));
     }
     if exact.is_some() && query.get("sendInitialEvents").is_none() {
-        let why = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        let why = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
         return Err(options(why));
     }
     Ok(Answer::Watch(Box::new(Watch {
@@ -49,8 +50,7 @@ pub(super) fn start(context: &Context) -> Result<Answer, Refusal> {
 }
 
 fn options(why: &str) -> Refusal {
-    let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {why}");
-    Refusal::new(422, "Invalid", message)
+    Refusal::options("ListOptions", "resourceVersionMatch", "FieldValueForbidden", why)
 }
 
 impl Watch {

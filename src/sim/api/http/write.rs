@@ -1,5 +1,7 @@
 //! Creating, replacing and patching.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Answer, Context, read, scale};
@@ -19,6 +21,11 @@ impl Context<'_> {
 
     /// The body, from JSON or YAML.
     pub(super) fn body(&self) -> Result<Value, Refusal> {
+        if self.request.content_type.contains("protobuf") {
+            let message =
+                "the simulated API server reads JSON and YAML only; use `apply -f` or `create -f`";
+            return Err(Refusal::new(415, "UnsupportedMediaType", message));
+        }
         let text = std::str::from_utf8(&self.request.body)
             .map_err(|_| Refusal::bad_request("the body is no text"))?;
         let json = serde_json::from_str(text);
@@ -28,7 +35,8 @@ impl Context<'_> {
             Err(_) if yaml => serde_yaml::from_str(text)
                 .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}"))),
             Err(error) => Err(Refusal::bad_request(format!(
-                "couldn't get version/kind; json parse error: {error}"
+                "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {error}",
+                self.resource.kind
             ))),
         }
     }
@@ -38,8 +46,8 @@ impl Context<'_> {
         let version = object["apiVersion"].as_str().unwrap_or_default();
         if !version.is_empty() && version != self.api_version() {
             let message = format!(
-                "the API version in the data ({version}) does not match the expected API version ({})",
-                self.api_version()
+                "{kind} in version \"{version}\" cannot be handled as a {kind}: no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/runtime/scheme.go:111\"",
+                kind = self.resource.kind
             );
             return Err(Refusal::bad_request(message));
         }
@@ -57,6 +65,29 @@ impl Context<'_> {
             return Err(Refusal::bad_request(message));
         }
         Ok(())
+    }
+
+    fn expect_name(&self, object: &Value) -> Result<(), Refusal> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        if name == self.name {
+            return Ok(());
+        }
+        Err(Refusal::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            self.name
+        )))
+    }
+
+    /// A patch does not make another object of it.
+    fn expect_same(&self, before: &Value, after: &Value) -> Result<(), Refusal> {
+        self.expect_name(after)?;
+        let uid = &after["metadata"]["uid"];
+        if *uid == before["metadata"]["uid"] || uid.is_null() {
+            return Ok(());
+        }
+        let text = format!("Invalid value: {uid}: field is immutable");
+        let cause = ("metadata.uid".to_owned(), "FieldValueInvalid", text);
+        Err(Refusal::invalid(self.resource, self.name, &[cause]))
     }
 
     /// Unknown fields, as sentences; refused where the request asks for it.
@@ -92,8 +123,21 @@ pub(super) fn create(store: &mut Store, context: &Context) -> Result<Answer, Ref
         let message = "resourceVersion should not be set on objects to be created";
         return Err(Refusal::new(500, "", message));
     }
-    let created = store.create(&context.writer(), context.resource, context.namespace, object)?;
-    Ok(Answer::Json { status: 201, body: context.shown(&created), warnings })
+    let created = store.create(&context.writer(), context.resource, context.namespace, object);
+    Ok(written(context, 201, created, warnings))
+}
+
+/// The answer to a write: the object, or why not; the warnings go with both.
+fn written(
+    context: &Context,
+    status: u16,
+    result: Result<Arc<Value>, Refusal>,
+    warnings: Vec<String>,
+) -> Answer {
+    match result {
+        Ok(object) => Answer::Json { status, body: context.shown(&object), warnings },
+        Err(refusal) => Answer::Json { status: refusal.code, body: refusal.body(), warnings },
+    }
 }
 
 /// Replaces an object, or its status.
@@ -101,14 +145,7 @@ pub(super) fn replace(store: &mut Store, context: &Context) -> Result<Answer, Re
     let object = context.body()?;
     let warnings = context.strictly(&object)?;
     context.expect(&object)?;
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    if name != context.name {
-        let message = format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            context.name
-        );
-        return Err(Refusal::bad_request(message));
-    }
+    context.expect_name(&object)?;
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     if read::present(store, context).is_err() && may_create(context) && version.is_empty() {
         let writer = context.writer();
@@ -130,8 +167,8 @@ pub(super) fn replace(store: &mut Store, context: &Context) -> Result<Answer, Re
         return Err(refusal);
     }
     let by = context.writer();
-    let replaced = store.replace(&by, context.resource, &context.key(), object)?;
-    Ok(Answer::Json { status: 200, body: context.shown(&replaced), warnings })
+    let replaced = store.replace(&by, context.resource, &context.key(), object);
+    Ok(written(context, 200, replaced, warnings))
 }
 
 /// Kinds that a PUT creates.
@@ -162,20 +199,27 @@ pub(super) fn patch(store: &mut Store, context: &Context) -> Result<Answer, Refu
     let warnings = context.unknown(&patched).map_err(|unknown| {
         let text = serde_json::to_string(&patched.to_string()).unwrap_or_default();
         let why = format!("Invalid value: {text}: strict decoding error: {}", unknown.join(", "));
-        Refusal::new(422, "Invalid", format!(" \"\" is invalid: patch: {why}"))
+        let mut refusal = Refusal::new(422, "Invalid", format!(" \"\" is invalid: patch: {why}"));
+        let cause = json!({"field": "patch", "message": why, "reason": "FieldValueInvalid"});
+        refusal.details = json!({"causes": [cause]});
+        refusal
     })?;
     context.expect(&patched)?;
+    context.expect_same(&present, &patched)?;
     let by = context.writer();
-    let written = store.replace(&by, context.resource, &context.key(), patched)?;
-    Ok(Answer::Json { status: 200, body: context.shown(&written), warnings })
+    let replaced = store.replace(&by, context.resource, &context.key(), patched);
+    Ok(written(context, 200, replaced, warnings))
 }
 
 fn applied(store: &mut Store, context: &Context, wanted: &Value) -> Result<Answer, Refusal> {
     let query = &context.request.query;
     let manager = query.get("fieldManager").unwrap_or_default();
     if manager.is_empty() {
-        let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-        return Err(Refusal::new(422, "Invalid", message));
+        let why = "Required value: is required for apply patch";
+        return Err(Refusal::options("PatchOptions", "fieldManager", "FieldValueRequired", why));
+    }
+    if wanted["apiVersion"].is_null() || wanted["kind"].is_null() {
+        return Err(Refusal::bad_request("invalid object type: /, Kind="));
     }
     let warnings = context.strictly(wanted)?;
     context.expect(wanted)?;
@@ -199,6 +243,6 @@ fn applied(store: &mut Store, context: &Context, wanted: &Value) -> Result<Answe
         return Ok(Answer::Json { status: 201, body: context.shown(&created), warnings });
     };
     let object = apply::applied(context.resource, &live, wanted, &by)?;
-    let written = store.replace(&writer, context.resource, &key, object)?;
-    Ok(Answer::Json { status: 200, body: context.shown(&written), warnings })
+    let replaced = store.replace(&writer, context.resource, &key, object);
+    Ok(written(context, 200, replaced, warnings))
 }

@@ -114,6 +114,8 @@ fn leaves(value: &Value, path: &mut Path, out: &mut Vec<Path>) {
                 path.pop();
             }
         }
+        // A map that says nothing owns nothing.
+        Value::Object(_) => {}
         _ if path.is_empty() => {}
         _ => out.push(path.clone()),
     }

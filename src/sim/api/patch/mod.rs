@@ -32,23 +32,17 @@ impl Form {
             "application/merge-patch+json" => Self::Merge,
             "application/strategic-merge-patch+json" if !resource.custom => Self::Strategic,
             "application/apply-patch+yaml" => Self::Apply,
-            _ => return Err(unsupported(resource)),
+            "application/strategic-merge-patch+json" => {
+                let message = "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+                return Err(Refusal::new(415, "UnsupportedMediaType", message));
+            }
+            _ => {
+                let message = "415: Unsupported Media Type";
+                return Err(Refusal::new(415, "UnsupportedMediaType", message).with_empty_details());
+            }
         };
         Ok(form)
     }
-}
-
-fn unsupported(resource: &Resource) -> Refusal {
-    let strategic = if resource.custom { "" } else { ", application/strategic-merge-patch+json" };
-    let message = format!(
-        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json{}",
-        if resource.custom {
-            ", application/apply-patch+yaml, application/apply-patch+cbor".to_owned()
-        } else {
-            format!("{strategic}, application/apply-patch+yaml, application/apply-patch+cbor")
-        }
-    );
-    Refusal::new(415, "UnsupportedMediaType", message)
 }
 
 /// `object` after `patch`, which is not of the form [`Form::Apply`].
@@ -61,15 +55,19 @@ pub fn patched(
     object: &Value,
     patch: &Value,
 ) -> Result<Value, Refusal> {
-    match form {
-        Form::Json => operations(object, patch),
+    let after = match form {
+        Form::Json => operations(object, patch)?,
         Form::Merge | Form::Apply => {
             let mut object = object.clone();
             merge(&mut object, patch);
-            Ok(object)
+            object
         }
-        Form::Strategic => strategic::patched(resource, object, patch),
+        Form::Strategic => strategic::patched(resource, object, patch)?,
+    };
+    if after.is_object() {
+        return Ok(after);
     }
+    Err(Refusal::bad_request("error decoding patch: it leaves no object"))
 }
 
 /// The API server does not say which operation failed.
@@ -79,8 +77,10 @@ fn rejected() -> Refusal {
 }
 
 fn operations(object: &Value, patch: &Value) -> Result<Value, Refusal> {
-    let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+    if !patch.is_array() {
+        return Err(Refusal::bad_request("error decoding patch: it is no list"));
+    }
+    let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|_| rejected())?;
     let mut object = object.clone();
     for operation in patch.0 {
         // The API server's library takes an absent value for null.

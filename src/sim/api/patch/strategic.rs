@@ -182,7 +182,8 @@ fn entries<'p>(
 ) -> Result<Vec<Value>, Refusal> {
     for item in new {
         let Some(id) = item.get(key) else {
-            let message = format!("map: {item} does not contain declared merge key: {key}");
+            let message =
+                format!("map: {} does not contain declared merge key: {key}", in_go(item));
             return Err(Refusal::new(500, "", message));
         };
         let at = all.iter().position(|present| present.get(key) == Some(id));
@@ -200,6 +201,21 @@ fn entries<'p>(
         }
     }
     Ok(all)
+}
+
+/// A value as the API server prints it here.
+fn in_go(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let pairs = fields.iter().map(|(name, field)| format!("{name}:{}", in_go(field)));
+            format!("map[{}]", pairs.collect::<Vec<_>>().join(" "))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(in_go).collect::<Vec<_>>().join(" "))
+        }
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
 }
 
 /// Entries that the patch names come in the patch's order; the others keep their place before those

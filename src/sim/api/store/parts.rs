@@ -88,24 +88,27 @@ pub(super) fn grace_seconds(resource: &Resource, object: &Value, how: &Deletion)
     how.grace_period_seconds.unwrap_or(own).max(0)
 }
 
+/// Whether the object is the one that a deletion expects, and as it expects it.
 pub(super) fn expect(
     resource: &Resource,
     name: &str,
     object: &Value,
-    field: &str,
-    words: &str,
-    expected: Option<&str>,
+    how: &Deletion,
 ) -> Result<(), Refusal> {
-    let found = object["metadata"][field].as_str().unwrap_or_default();
-    match expected {
-        Some(expected) if expected != found => {
+    let checks = [
+        ("uid", "UID", &how.uid, "deleted and then recreated"),
+        ("resourceVersion", "ResourceVersion", &how.resource_version, "modified"),
+    ];
+    for (field, words, expected, happened) in checks {
+        let found = object["metadata"][field].as_str().unwrap_or_default();
+        if let Some(expected) = expected.as_deref().filter(|expected| *expected != found) {
             let why = format!(
-                "Precondition failed: {words} in precondition: {expected}, {words} in object meta: {found}"
+                "the {words} in the precondition ({expected}) does not match the {words} in record ({found}). The object might have been {happened}"
             );
-            Err(Refusal::conflict(resource, name, &why))
+            return Err(Refusal::precondition(resource, name, &why));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Five characters that differ from call to call, in the API server's alphabet.
