@@ -1,9 +1,11 @@
 //! The CEL rules of a schema (`x-kubernetes-validations`).
 //!
 //! A rule that names `oldSelf` judges a change, and so runs on updates only, and only where the old
-//! value can be found. A rule whose value an update leaves as it was does not refuse it.
+//! value can be found. A rule whose value an update leaves as it was does not refuse it; so what is
+//! unchanged is not looked at, which is most of an object in most writes.
 
 use std::{
+    cell::LazyCell,
     collections::BTreeMap,
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
@@ -21,19 +23,30 @@ use crate::sim::api::Resource;
 static PROGRAMS: LazyLock<Mutex<BTreeMap<String, Option<Arc<Program>>>>> =
     LazyLock::new(Mutex::default);
 
+/// CEL's own functions, made when the first rule needs them: they cost more than most rules.
+type Functions = LazyCell<Context<'static, 'static>>;
+
 /// What of `new` breaks a rule.
 pub fn judge(_resource: &Resource, schema: &Value, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     let mut found = Vec::new();
-    visit(schema, "", old, new, &mut found);
+    let functions = Functions::new(Context::default);
+    visit(&functions, schema, "", old, new, &mut found);
     found
 }
 
-fn visit(schema: &Value, path: &str, old: Option<&Value>, value: &Value, found: &mut Vec<Cause>) {
-    if value.is_null() {
+fn visit(
+    functions: &Functions,
+    schema: &Value,
+    path: &str,
+    old: Option<&Value>,
+    value: &Value,
+    found: &mut Vec<Cause>,
+) {
+    if value.is_null() || old == Some(value) {
         return;
     }
     for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
-        found.extend(broken(rule, schema, path, old, value));
+        found.extend(broken(functions, rule, schema, path, old, value));
     }
     match value {
         Value::Object(fields) => {
@@ -42,13 +55,14 @@ fn visit(schema: &Value, path: &str, old: Option<&Value>, value: &Value, found: 
                 let before = old.and_then(|old| old.get(name));
                 let schema = schema["properties"].get(name).unwrap_or(others);
                 if schema.is_object() {
-                    visit(schema, &below(path, name), before, field, found);
+                    visit(functions, schema, &below(path, name), before, field, found);
                 }
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                visit(&schema["items"], &format!("{path}[{index}]"), None, item, found);
+                let place = format!("{path}[{index}]");
+                visit(functions, &schema["items"], &place, None, item, found);
             }
         }
         _ => {}
@@ -56,6 +70,7 @@ fn visit(schema: &Value, path: &str, old: Option<&Value>, value: &Value, found: 
 }
 
 fn broken(
+    functions: &Functions,
     rule: &Value,
     schema: &Value,
     path: &str,
@@ -64,10 +79,11 @@ fn broken(
 ) -> Option<Cause> {
     let text = rule["rule"].as_str()?;
     let transition = text.contains("oldSelf");
-    if (transition && old.is_none()) || (!transition && old == Some(value)) {
+    if transition && old.is_none() {
         return None;
     }
-    let holds = program(text).is_some_and(|program| evaluate(&program, schema, old, value));
+    let holds =
+        program(text).is_some_and(|program| evaluate(functions, &program, schema, old, value));
     if holds {
         return None;
     }
@@ -88,8 +104,14 @@ fn program(text: &str) -> Option<Arc<Program>> {
     programs.entry(text.to_owned()).or_insert_with(compile).clone()
 }
 
-fn evaluate(program: &Program, schema: &Value, old: Option<&Value>, value: &Value) -> bool {
-    let mut context = Context::default();
+fn evaluate(
+    functions: &Functions,
+    program: &Program,
+    schema: &Value,
+    old: Option<&Value>,
+    value: &Value,
+) -> bool {
+    let mut context = functions.new_inner_scope();
     context.add_variable_from_value("self", cel(schema, value));
     if let Some(old) = old {
         context.add_variable_from_value("oldSelf", cel(schema, old));
