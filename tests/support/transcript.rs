@@ -4,7 +4,13 @@
 //! Before they are compared, answers are made independent of the run by [`normal`]; each of its
 //! steps says what it hides and why.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use http_body_util::BodyExt;
 use kube::{Client, client::Body};
@@ -55,8 +61,9 @@ pub struct Exchange {
 
 /// Reads a file.
 pub fn read(path: &Path) -> Transcript {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-    serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Writes a file.
@@ -143,7 +150,7 @@ async fn send(
     let mut body = answer.into_body();
     let mut bytes = Vec::new();
     let complete = |bytes: &[u8]| {
-        events.is_some_and(|events| bytes.iter().filter(|byte| **byte == b'\n').count() >= events)
+        events.is_some_and(|events| bytes.split(|byte| *byte == b'\n').count() > events)
     };
     while !complete(&bytes) {
         match timeout(PATIENCE, body.frame()).await {
@@ -318,6 +325,10 @@ fn uid() -> Regex {
     pattern("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 }
 
+/// A pattern, compiled once.
 fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a pattern")
+    static PATTERNS: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let mut patterns = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let compile = || Regex::new(text).expect("a pattern");
+    patterns.entry(text.to_owned()).or_insert_with(compile).clone()
 }

@@ -2,7 +2,7 @@
 
 /// A kind of object and how it is served.
 #[allow(clippy::struct_excessive_bools, reason = "properties that do not depend on each other")]
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resource {
     /// API group; empty for the core.
     pub group: &'static str,
@@ -112,12 +112,12 @@ pub static POD: Resource = with_status(builtin("", "Pod", "pods", &["po"]));
 pub static SERVICE: Resource = with_status(builtin("", "Service", "services", &["svc"]));
 /// Secrets.
 pub static SECRET: Resource = builtin("", "Secret", "secrets", &[]);
-/// ConfigMaps.
+/// `ConfigMaps`.
 pub static CONFIG_MAP: Resource = builtin("", "ConfigMap", "configmaps", &["cm"]);
 /// Namespaces.
 pub static NAMESPACE: Resource =
     cluster_wide(with_status(builtin("", "Namespace", "namespaces", &["ns"])));
-/// ServiceAccounts.
+/// `ServiceAccounts`.
 pub static SERVICE_ACCOUNT: Resource = builtin("", "ServiceAccount", "serviceaccounts", &["sa"]);
 /// ReplicaSets.
 pub static REPLICA_SET: Resource =
@@ -134,7 +134,7 @@ pub static ENDPOINT_SLICE: Resource =
 pub static EVENT: Resource = builtin("events.k8s.io", "Event", "events", &["ev"]);
 /// Leases.
 pub static LEASE: Resource = builtin("coordination.k8s.io", "Lease", "leases", &[]);
-/// HorizontalPodAutoscalers.
+/// `HorizontalPodAutoscalers`.
 pub static AUTOSCALER: Resource = Resource {
     versions: &["v2", "v1"],
     ..with_status(builtin(
@@ -144,7 +144,7 @@ pub static AUTOSCALER: Resource = Resource {
         &["hpa"],
     ))
 };
-/// PodDisruptionBudgets.
+/// `PodDisruptionBudgets`.
 pub static DISRUPTION_BUDGET: Resource =
     with_status(builtin("policy", "PodDisruptionBudget", "poddisruptionbudgets", &["pdb"]));
 /// VirtualServices.

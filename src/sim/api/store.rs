@@ -121,6 +121,7 @@ impl Store {
     }
 
     /// A copy without the log, to try a write on.
+    #[must_use]
     pub fn scratch(&self) -> Self {
         Self {
             time: self.time.clone(),

@@ -2,6 +2,11 @@
 //!
 //! What an update leaves as it was is not judged again, as in Kubernetes since 1.33 (ratcheting).
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use regex::Regex;
 use serde_json::Value;
 
@@ -81,7 +86,7 @@ impl Judge {
             self.causes.push(causes::invalid(path, value, &why));
         }
         if let Some(pattern) = schema["pattern"].as_str()
-            && Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text))
+            && compiled(pattern).is_some_and(|regex| !regex.is_match(text))
         {
             let why = format!("{path} in body should match '{pattern}'");
             self.causes.push(causes::invalid(path, value, &why));
@@ -141,6 +146,13 @@ impl Judge {
             }
         }
     }
+}
+
+/// A pattern, compiled once; none if it is malformed.
+fn compiled(pattern: &str) -> Option<Regex> {
+    static PATTERNS: Mutex<BTreeMap<String, Option<Regex>>> = Mutex::new(BTreeMap::new());
+    let mut patterns = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
+    patterns.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok()).clone()
 }
 
 /// The types that are allowed, as the API server names them.

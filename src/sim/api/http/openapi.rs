@@ -1,4 +1,4 @@
-//! The OpenAPI documents, as far as kubectl needs them: schemas of our kinds for `explain`, any
+//! The API documents (`OpenAPI`), as far as kubectl needs them: schemas of our kinds for `explain`, any
 //! object for the others, and which requests take `fieldValidation`, so that kubectl leaves the
 //! validation to the server.
 

@@ -100,7 +100,10 @@ fn cell(item: &Value, (name, kind, place): &Column, now: Timestamp) -> Value {
     match (kind.as_str(), value) {
         ("date", value) => {
             let since = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-            json!(since.map_or("<unknown>".to_owned(), |since| age(now.duration_since(since))))
+            json!(
+                since
+                    .map_or_else(|| "<unknown>".to_owned(), |since| age(now.duration_since(since)))
+            )
         }
         ("integer", Value::Null) => Value::Null,
         (_, Value::Null) if place.contains("eplicas") => json!(number(place)),
