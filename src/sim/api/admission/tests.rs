@@ -38,9 +38,9 @@ fn a_good_rollout_gets_its_defaults() {
 fn types_and_bounds_are_told_in_the_servers_words() {
     let start = "Rollout.sluice.dev \"web\" is invalid: ";
     assert_eq!(
-        refusal(&json!({"replicas": -1})),
+        refusal(&json!({"minReadySeconds": -1})),
         format!(
-            "{start}spec.replicas: Invalid value: -1: spec.replicas in body should be greater than or equal to 0"
+            "{start}spec.minReadySeconds: Invalid value: -1: spec.minReadySeconds in body should be greater than or equal to 0"
         )
     );
     assert!(refusal(&json!({"replicas": "2"})).contains(
