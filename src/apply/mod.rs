@@ -31,6 +31,10 @@ use crate::{
     world::World,
 };
 
+/// What the API server says, with 422, of a JSON patch that does not apply to the object as it is: a
+/// failed `test`, or a path that is not there (recorded in `tests/conformance/patches.yaml`).
+const PATCH_DOES_NOT_APPLY: &str = "due to an error in our request";
+
 /// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -278,15 +282,10 @@ fn classify(what: String, failure: Failure) -> Error {
     };
     let kube::Error::Api(status) = &source else { return Error::Unavailable { what, source } };
     match status.code {
-        // A failed `test` of a JSON patch is answered 422, a wrong resource version 409; an
-        // object that is gone must be looked for again too.
+        // A wrong resource version is answered 409; an object that is gone must be looked for
+        // again too.
         404 | 409 => Error::Conflict { what, source },
-        422 if status.message.contains("testing path")
-            || status.message.contains("test failed")
-            || status.message.contains("testing value") =>
-        {
-            Error::Conflict { what, source }
-        }
+        422 if status.message.contains(PATCH_DOES_NOT_APPLY) => Error::Conflict { what, source },
         400 | 403 | 413 | 422 => {
             Error::Refused { what, message: status.message.chars().take(600).collect() }
         }

@@ -78,7 +78,7 @@ async fn failed(context: &Context, world: &World, error: &Error) -> Outcome {
     match error {
         Error::Conflict { .. } => {
             tracing::debug!(%error, "looking again");
-            Outcome::again_in(world.now, 20)
+            Outcome::again_in(world.now, context.refusals.next_retry(&key))
         }
         Error::NameTaken { .. } => Outcome::again_in(world.now, 0),
         Error::NoLease { .. } => Outcome::default(),

@@ -53,7 +53,7 @@ impl Refusals {
         let mut inner = self.inner();
         let retries = inner.retries.entry(key.clone()).or_insert(0);
         *retries = retries.saturating_add(1);
-        (50_i64 << (*retries).min(10)).min(LONGEST_RETRY_MILLIS)
+        (10_i64 << (*retries).min(12)).min(LONGEST_RETRY_MILLIS)
     }
 
     /// All is well again.

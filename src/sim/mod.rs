@@ -14,3 +14,6 @@ pub mod scenario;
 pub mod simulation;
 pub mod traffic;
 pub mod transcript;
+
+#[cfg(test)]
+mod tests;

@@ -131,6 +131,11 @@ impl Simulation {
         locked(&self.store)
     }
 
+    /// A client of its API server, as the controller has one.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The story so far.
     pub fn story(&self) -> &Story {
         &self.story
