@@ -72,9 +72,16 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
         weight: pointed.then_some(0),
     };
     write::wanted(world, draft, traffic, &wanted);
-    if pointed && traffic.all_weights_are(0) {
-        outcome::complete(world, draft, "first deployment");
+    if !pointed || !traffic.all_weights_are(0) {
+        return;
     }
+    // Healthy means that users are served, and a release that follows at once may fall back on it.
+    let serving = traffic.stable_capacity(world, &target);
+    if serving < desired {
+        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, desired));
+        return;
+    }
+    outcome::complete(world, draft, "first deployment");
 }
 
 /// Traffic goes to stable; between releases, and after an abort.

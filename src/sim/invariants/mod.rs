@@ -159,8 +159,10 @@ impl Step<'_> {
                 self.serves(&rollout.canary(self.state), canary, canary > had_canary, found);
             }
             if stable > 0 {
-                let strict = stable > had_stable && !rollout.aborted();
-                self.serves(&rollout.stable(self.state), stable, strict, found);
+                // Going back to the old revision waits for nothing; going over to the new one does.
+                let to = rollout.stable(self.state);
+                let over = to.revision(self.state).as_deref() == rollout.current_revision();
+                self.serves(&to, stable, stable > had_stable && over, found);
             }
         }
     }

@@ -31,6 +31,10 @@ impl<'a> Rollout<'a> {
         self.object["status"]["stableRevision"].as_str()
     }
 
+    pub(super) fn current_revision(&self) -> Option<&'a str> {
+        self.object["status"]["currentRevision"].as_str()
+    }
+
     pub(super) fn aborted(&self) -> bool {
         !self.object["status"]["abort"].is_null()
     }
