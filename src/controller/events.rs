@@ -33,8 +33,10 @@ pub(super) async fn publish(context: &Context, world: &World, notes: &[Note]) {
 
 fn event(world: &World, note: &Note, index: usize, now: Timestamp) -> Event {
     let rollout = &world.rollout;
-    // Unlike `generateName`, a name from the time makes a repeated call harmless.
-    let name = format!("{}.{:x}{index:x}", rollout.name, now.as_microsecond());
+    // Unlike `generateName`, a name from the time and the version that was looked at makes a repeated
+    // call harmless; the time alone does not tell two quick looks apart.
+    let (micros, version) = (now.as_microsecond(), &rollout.resource_version);
+    let name = format!("{}.{micros:x}.{version}.{index}", rollout.name);
     Event {
         metadata: ObjectMeta {
             name: Some(name),

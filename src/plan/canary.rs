@@ -172,7 +172,11 @@ fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
     if promoting && moved {
         finish_promotion(world, draft, traffic, &mut wanted);
     } else {
-        wanted.weight = Some(allowed_weight(world, draft, traffic, intent, held || !may_promote));
+        // What an overtaken promotion pointed elsewhere comes back before any weight goes there.
+        let stable = draft.stable.as_deref().unwrap_or_default();
+        let astray = !promoting && traffic.stable.elsewhere(stable).is_some();
+        let weight = allowed_weight(world, draft, traffic, intent, held || !may_promote);
+        wanted.weight = (!astray).then_some(weight);
         wanted.stable_at = stable_pointer(world, draft, traffic, promoting && may_promote && !held);
     }
     write::wanted(world, draft, traffic, &wanted);
@@ -263,7 +267,9 @@ fn allowed_weight(
     let may_rise = capacity >= needed && !held && !contested;
     let goal = if intent.weight <= shown || may_rise { intent.weight } else { shown };
     let stable = draft.stable.clone().unwrap_or_default();
-    let keep = scale::needed_to_keep(world, &stable, goal, intent.size);
+    let [now, before] = step::recent_sizes(world, draft);
+    let sizes = [intent.size, now, before];
+    let keep = scale::needed_to_keep(world, traffic, &stable, goal, &sizes);
     let allowed = if capacity >= keep {
         goal
     } else {

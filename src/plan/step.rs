@@ -51,6 +51,16 @@ pub(super) fn intent(steps: &[Step], index: usize) -> Intent {
     intent
 }
 
+/// The rules for the canary's size of the present step and of the one before: the pods that its weight
+/// was given for.
+pub(super) fn recent_sizes(world: &World, draft: &Draft) -> [SizeRule; 2] {
+    let steps = &world.rollout.spec.strategy.canary.steps;
+    let index = draft.status.step.as_ref().map_or(0, |step| step.index);
+    let at = usize::try_from(index).unwrap_or(0);
+    let before = if at == 0 { SizeRule::MatchWeight } else { intent(steps, at - 1).size };
+    [intent(steps, at).size, before]
+}
+
 fn size_rule(scale: &SetCanaryScale) -> SizeRule {
     match (scale.replicas, scale.weight) {
         (Some(replicas), _) => SizeRule::Replicas(u32::try_from(replicas).unwrap_or(0)),

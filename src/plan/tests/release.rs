@@ -103,6 +103,22 @@ fn set_canary_scale_parts_pods_from_weight() {
 }
 
 #[test]
+fn more_pods_take_no_weight_away() {
+    let yaml = "[{setCanaryScale: {replicas: 1}}, {setWeight: 50}, {pause: {}}, \
+        {setCanaryScale: {replicas: 3}}, {pause: {}}]";
+    for verb in [Verb::Promote, Verb::PromoteFull] {
+        let mut model = Model::healthy(rollout(&steps(yaml)));
+        model.behave("web:2", Behaviour::ReadyAfter(20));
+        model.set_image("web:2");
+        model.run_until(Phase::Paused);
+        model.command(verb);
+        model.run_for(40);
+        let wanted = if verb == Verb::Promote { vec![50] } else { vec![50, 100, 0] };
+        assert_eq!(model.weights, wanted, "{verb}");
+    }
+}
+
+#[test]
 fn promote_ends_only_the_present_pause() {
     let mut model = Model::healthy(rollout(&steps(
         "[{setWeight: 10}, {pause: {}}, {setWeight: 20}, {pause: {}}]",

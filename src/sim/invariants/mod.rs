@@ -220,9 +220,13 @@ impl Step<'_> {
             return;
         }
         let (stable, canary) = (rollout.stable(self.state), rollout.canary(self.state));
+        // The way back to stable is one write: until the endpoints follow, the pods selected before
+        // still serve, and what it selects now is ready.
+        let back = stable.revision(self.state).as_deref() == rollout.stable_revision()
+            && !stable.ready(self.state).is_empty();
         for (weight_stable, weight_canary) in rollout.all_weights(self.state) {
             for (to, weight) in [(&stable, weight_stable), (&canary, weight_canary)] {
-                if weight > 0 {
+                if weight > 0 && !(back && to.name == stable.name) {
                     self.serves(to, weight, false, found);
                 }
             }

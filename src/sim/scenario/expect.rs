@@ -49,7 +49,10 @@ pub struct Expectation {
     /// Ready pods by the image of their revision.
     #[serde(default)]
     pub ready: BTreeMap<String, i64>,
-    /// Status of conditions by type.
+    /// Images of the ReplicaSets that exist, with pods or without, in alphabetical order.
+    #[serde(default)]
+    pub sets: Option<Vec<String>>,
+    /// Status of conditions by type; `absent` for none.
     #[serde(default)]
     pub conditions: BTreeMap<String, String>,
     /// `status.history[0].outcome`.
@@ -183,6 +186,9 @@ impl Look<'_> {
         let (stable, current) = (self.image_of(stable), self.image_of(current));
         self.same("stable", expected.stable.clone(), stable);
         self.same("current", expected.current.clone(), current);
+        let mut sets: Vec<String> = self.sets().into_iter().map(|(image, _)| image).collect();
+        sets.sort();
+        self.same("sets", expected.sets.clone(), sets);
         let sizes = [
             ("pods", &expected.pods, "/spec/replicas"),
             ("ready", &expected.ready, "/status/readyReplicas"),
