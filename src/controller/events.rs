@@ -12,6 +12,7 @@ use kube::{
     Api,
     api::{ObjectMeta, PostParams},
 };
+use sha2::{Digest, Sha256};
 
 use super::Context;
 use crate::{api::Note, plan::FIELD_MANAGER, world::World};
@@ -33,8 +34,10 @@ pub(super) async fn publish(context: &Context, world: &World, notes: &[Note]) {
 
 fn event(world: &World, note: &Note, index: usize, now: Timestamp) -> Event {
     let rollout = &world.rollout;
-    // Unlike `generateName`, a name from the time makes a repeated call harmless.
-    let name = format!("{}.{:x}{index:x}", rollout.name, now.as_microsecond());
+    // Unlike `generateName`, a name from the time and the text makes a repeated call harmless.
+    let digest = Sha256::digest(note.text.as_bytes());
+    let text = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    let name = format!("{}.{:x}{index:x}{text:08x}", rollout.name, now.as_microsecond());
     Event {
         metadata: ObjectMeta {
             name: Some(name),
