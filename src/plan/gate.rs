@@ -34,6 +34,8 @@ pub(super) struct Pointer {
     pub(super) services: Vec<(String, Option<String>, Timestamp)>,
     /// The subset, with its labels' revision.
     pub(super) subset: Option<(String, Option<String>, Timestamp)>,
+    /// Whether the Service does not exist: nothing is reached through it.
+    missing: bool,
 }
 
 impl Pointer {
@@ -43,7 +45,7 @@ impl Pointer {
 
     /// Whether every end selects `revision`.
     pub(super) fn all_at(&self, revision: &str) -> bool {
-        self.ends().all(|(_, at, _)| at.as_deref() == Some(revision))
+        !self.missing && self.ends().all(|(_, at, _)| at.as_deref() == Some(revision))
     }
 
     /// Whether an end selects `revision`, or pods of any revision.
@@ -230,6 +232,7 @@ fn pointer(
     service: Option<&String>,
     subset: Option<(&DestinationRule, &String)>,
 ) -> Result<Pointer, SubsetError> {
+    let missing = service.is_some_and(|name| !world.services.contains_key(name));
     let services = service.and_then(|name| world.services.get(name)).map(|service| {
         let at = service.selector.get(REVISION_LABEL).cloned();
         (service.name.clone(), at, service.since)
@@ -242,5 +245,5 @@ fn pointer(
         }
         None => None,
     };
-    Ok(Pointer { services: services.into_iter().collect(), subset })
+    Ok(Pointer { services: services.into_iter().collect(), subset, missing })
 }

@@ -26,6 +26,8 @@ struct Inner {
     traffic: Traffic,
     database: Database,
     up: bool,
+    /// Whether users have come: they do once a pod can answer them.
+    begun: bool,
 }
 
 /// The kinds that decide where requests go.
@@ -38,11 +40,12 @@ const ROUTING: [&Resource; 5] = [
 ];
 
 impl Mesh {
-    /// A mesh with these users, who begin now.
+    /// A mesh with these users, who come once a route leads to a pod: an app is announced when it is
+    /// there.
     pub fn new(settings: Settings, time: Time) -> Self {
         let traffic = Traffic::new(settings, time.now());
         let database = Database::new();
-        Self(Arc::new(Mutex::new(Inner { time, traffic, database, up: true })))
+        Self(Arc::new(Mutex::new(Inner { time, traffic, database, up: true, begun: false })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -65,6 +68,15 @@ impl Mesh {
             pods: &pods,
         };
         let inner = &mut *self.inner();
+        if !inner.begun {
+            let to_pod = |split: traffic::Split| {
+                split.shares.iter().any(|share| matches!(share.to, traffic::To::Pod(_)))
+            };
+            inner.begun = traffic::shares(&objects).into_iter().any(to_pod);
+            if !inner.begun {
+                return;
+            }
+        }
         let now = inner.time.now();
         // Samples are refused only where somebody else wrote later ones; nobody does.
         let _ = inner.traffic.observe(now, &objects, &mut inner.database);

@@ -27,6 +27,7 @@ use super::{
     invariants::{self, Checker},
     mesh::{self, Mesh},
     scenario::expect::Objects,
+    traffic::Totals,
     transcript::Story,
 };
 use crate::{
@@ -320,7 +321,8 @@ impl Simulation {
 
     /// The objects of one namespace, for expectations. Nothing may be written while it is held.
     pub fn view(&self, namespace: &str) -> View<'_> {
-        View { store: self.store(), history: &self.history, namespace: namespace.to_owned() }
+        let namespace = namespace.to_owned();
+        View { store: self.store(), mesh: &self.mesh, history: &self.history, namespace }
     }
 }
 
@@ -353,6 +355,7 @@ impl Running {
 /// The objects of one namespace at one instant, and all that they have been.
 pub struct View<'a> {
     store: MutexGuard<'a, Store>,
+    mesh: &'a Mesh,
     history: &'a [Change],
     namespace: String,
 }
@@ -382,5 +385,9 @@ impl Objects for View<'_> {
             change.resource.kind == kind && change.key.0 == self.namespace && change.key.1 == name
         };
         self.history.iter().filter(is).filter_map(|change| change.after.clone()).collect()
+    }
+
+    fn requests(&self) -> Option<Totals> {
+        Some(self.mesh.totals())
     }
 }

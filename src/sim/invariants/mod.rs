@@ -212,8 +212,8 @@ impl Step<'_> {
         self.pointers(found);
     }
 
-    /// Destinations with weight reach serving pods, and any destination reaches ready ones: users
-    /// may have routes of their own to it.
+    /// Destinations with weight reach serving pods if they did before, and any destination reaches
+    /// ready ones: users may have routes of their own to it.
     fn pointers(&self, found: &mut Vec<String>) {
         let rollout = self.rollout;
         if rollout.stable_revision().is_none() || rollout.replicas() == 0 {
@@ -224,9 +224,15 @@ impl Step<'_> {
         // still serve, and what it selects now is ready.
         let back = stable.revision(self.state).as_deref() == rollout.stable_revision()
             && !stable.ready(self.state).is_empty();
+        let past = self.past();
+        let [had_stable, had_canary] =
+            [rollout.stable(&past), rollout.canary(&past)].map(|to| !to.serving(&past).is_empty());
         for (weight_stable, weight_canary) in rollout.all_weights(self.state) {
-            for (to, weight) in [(&stable, weight_stable), (&canary, weight_canary)] {
-                if weight > 0 && !(back && to.name == stable.name) {
+            for (to, weight, had) in [
+                (&stable, weight_stable, had_stable && !back),
+                (&canary, weight_canary, had_canary),
+            ] {
+                if weight > 0 && had {
                     self.serves(to, weight, false, found);
                 }
             }
@@ -236,6 +242,16 @@ impl Step<'_> {
                 found.push(format!("{} selects no ready pod", to.name));
             }
         }
+    }
+
+    /// The state before the change.
+    fn past(&self) -> State {
+        let mut past = self.state.clone();
+        let kind = KINDS.into_iter().find(|kind| self.before["kind"] == **kind);
+        if let Some(kind) = kind {
+            past.insert((kind, self.name.to_owned()), Arc::new(self.before.clone()));
+        }
+        past
     }
 
     /// Rules 2, 3 and 5, when a revision's size changes.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     api::{COMMAND_ANNOTATION, REVISION_LABEL},
-    sim::invariants,
+    sim::{invariants, traffic::Totals},
 };
 
 /// What must be true. What is not named may be anything.
@@ -82,6 +82,16 @@ pub struct Expectation {
     /// Whether a command waits.
     #[serde(default)]
     pub command_waits: Option<bool>,
+    /// Requests that reached no pod, since users came. Counted up to the last scrape, one every 15
+    /// seconds, as the next two.
+    #[serde(default)]
+    pub lost: Option<u64>,
+    /// The most requests that pods of an image answered with an error.
+    #[serde(default)]
+    pub failed: BTreeMap<String, u64>,
+    /// The fewest requests that pods of an image answered.
+    #[serde(default)]
+    pub served: BTreeMap<String, u64>,
     /// Values in objects, by `Kind/name` and JSON pointer; null for `not there`.
     #[serde(default)]
     pub objects: BTreeMap<String, BTreeMap<String, Value>>,
@@ -95,6 +105,8 @@ pub trait Objects {
     fn all(&self, kind: &str) -> Vec<&Value>;
     /// All states that an object has had, oldest first.
     fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>>;
+    /// What became of the users' requests; nothing where there are no such users.
+    fn requests(&self) -> Option<Totals>;
 }
 
 /// Compares. Returns what is otherwise, in sentences.
@@ -106,6 +118,7 @@ pub fn differences(expected: &Expectation, rollout: &str, objects: &dyn Objects)
     look.revisions(expected);
     look.routes(expected);
     look.others(expected);
+    look.requests(expected);
     look.found
 }
 
@@ -272,6 +285,33 @@ impl Look<'_> {
                     let place = format!("{reference}{pointer}");
                     self.found.push(format!("{place}: expected {wanted}, found {found}"));
                 }
+            }
+        }
+    }
+}
+
+impl Look<'_> {
+    fn requests(&mut self, expected: &Expectation) {
+        if expected.lost.is_none() && expected.failed.is_empty() && expected.served.is_empty() {
+            return;
+        }
+        let Some(totals) = self.objects.requests() else {
+            self.found.push("requests: there are no simulated users to count".to_owned());
+            return;
+        };
+        self.same("lost", expected.lost, totals.all().lost);
+        for (image, most) in &expected.failed {
+            let found = totals.sum(|whose| whose.image == *image).errors;
+            if found > *most {
+                self.found
+                    .push(format!("failed of {image}: expected at most {most}, found {found}"));
+            }
+        }
+        for (image, fewest) in &expected.served {
+            let found = totals.sum(|whose| whose.image == *image).sent;
+            if found < *fewest {
+                let what = format!("served by {image}: expected at least {fewest}, found {found}");
+                self.found.push(what);
             }
         }
     }

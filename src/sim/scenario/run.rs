@@ -93,10 +93,28 @@ impl Player {
             self.act(action).await.map_err(|why| failure(place.clone(), why))?;
             self.check().map_err(|why| failure(place, why))?;
         }
+        if scenario.traffic.is_some() {
+            self.count();
+        }
         if !self.simulation.is_calm().await {
             return Err(failure("the end", "a look at an unchanged world wrote something"));
         }
         self.check().map_err(|why| failure("the end", why))
+    }
+
+    /// Tells what became of the requests.
+    fn count(&mut self) {
+        let totals = self.simulation.mesh().totals();
+        let mut images: Vec<&str> = totals.iter().map(|(whose, _)| whose.image.as_str()).collect();
+        images.sort_unstable();
+        images.dedup();
+        for image in images.into_iter().filter(|image| !image.is_empty()) {
+            let count = totals.sum(|whose| whose.image == *image);
+            let text = format!("{} answered, {} of them with an error", count.sent, count.errors);
+            self.simulation.say("users", image, &text);
+        }
+        let text = format!("{} requests reached no pod", totals.all().lost);
+        self.simulation.say("users", "lost", &text);
     }
 
     /// What always holds.

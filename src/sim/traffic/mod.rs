@@ -30,7 +30,7 @@ mod tests;
 
 pub use mesh::Traffic;
 pub use settings::{Incident, Settings, Version};
-pub use shares::{Objects, shares};
+pub use shares::{Objects, Split, To, shares};
 pub use totals::{Count, Totals, Whose};
 
 use serde_json::Value;
