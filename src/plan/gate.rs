@@ -165,7 +165,8 @@ impl<'a> Traffic<'a> {
             })
         };
         let pods = set.pods.iter().filter(|pod| pod.is_available(world.now, world.min_ready()));
-        u32::try_from(pods.filter(|pod| reached(&pod.name)).count()).unwrap_or(u32::MAX)
+        let count = pods.filter(|pod| reached(&pod.name)).count();
+        u32::try_from(count).unwrap_or(u32::MAX).min(set.replicas)
     }
 
     /// Whether no request can reach `revision`: no destination selects it, none of its pods is an

@@ -91,6 +91,10 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
         return;
     };
     let size = if size > set.replicas { size.min(room.max(set.replicas)) } else { size };
+    // Pods that are about to go would be taken for those asked for.
+    if size > set.replicas && set.is_shrinking() {
+        return;
+    }
     scale(draft, set, size, why);
 }
 

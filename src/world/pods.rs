@@ -65,9 +65,16 @@ impl Pod {
 }
 
 impl ReplicaSet {
-    /// Pods that are available at `now`.
+    /// Pods that are available at `now`, and stay: those beyond the present size are about to go,
+    /// though nothing shows it yet.
     pub fn available(&self, now: Timestamp, min_ready: Duration) -> u32 {
-        count(self.pods.iter().filter(|pod| pod.is_available(now, min_ready)))
+        count(self.pods.iter().filter(|pod| pod.is_available(now, min_ready))).min(self.replicas)
+    }
+
+    /// Whether pods beyond the present size have not begun to go yet. Which of them stay, and whether
+    /// any does, is known only then.
+    pub fn is_shrinking(&self) -> bool {
+        count(self.pods.iter().filter(|pod| !pod.deleting)) > self.replicas
     }
 
     /// Pods that are ready.

@@ -18,6 +18,7 @@ use sluice::{
             Action, Order, Patch, Pods, Refused, Scenario as Story,
             expect::{self, Expectation, Objects, differences},
         },
+        traffic::Totals,
     },
 };
 
@@ -266,5 +267,9 @@ impl Objects for Seen {
     fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>> {
         let of = self.changes.iter().filter(|change| change.key.0 == kind && change.key.1 == name);
         of.filter_map(|change| change.object.clone()).collect()
+    }
+
+    fn requests(&self) -> Option<Totals> {
+        None
     }
 }

@@ -50,6 +50,28 @@ fn with_a_delay_of_zero_the_aborted_canary_stays() {
     assert_eq!(model.pods(&aborted), 0, "until the next release");
 }
 
+/// Pods of a canary that was just scaled to 0 are still shown as ready: another controller deletes
+/// them, and news of that comes later.
+#[test]
+fn pods_that_are_about_to_go_are_not_taken_for_those_of_a_retry() {
+    let mut model = Model::paused_at(50);
+    let canary = model.current();
+    model.command(Verb::Abort);
+    model.run_for(29);
+    model.world.now += jiff::SignedDuration::from_secs(2);
+    model.look();
+    assert_eq!(model.pods(&canary), 0, "abortScaleDownDelay is over");
+    assert!(!model.world.revision(&canary).unwrap().pods.is_empty(), "not gone yet");
+    model.command(Verb::Retry);
+    for _ in 0..3 {
+        model.look();
+    }
+    assert_eq!(model.pods(&canary), 0, "asked for when the old ones are gone");
+    assert_eq!(model.pointer("canary"), Some(model.stable()));
+    model.run_until(Phase::Paused);
+    assert_eq!((model.canary_weight(), model.pods(&canary)), (50, 2));
+}
+
 #[test]
 fn retry_starts_at_the_first_step_with_a_new_attempt() {
     let mut model = Model::paused_at(40);
