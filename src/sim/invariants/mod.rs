@@ -158,8 +158,9 @@ impl Step<'_> {
             if canary > 0 {
                 self.serves(&rollout.canary(self.state), canary, canary > had_canary, found);
             }
-            if stable > 0 {
-                let strict = stable > had_stable && !rollout.aborted();
+            // What takes weight off a broken stable revision is no fault.
+            if stable > had_stable {
+                let strict = !rollout.aborted();
                 self.serves(&rollout.stable(self.state), stable, strict, found);
             }
         }
@@ -191,7 +192,7 @@ impl Step<'_> {
         if self.rollout.without_labels(self.before) != self.rollout.without_labels(self.after) {
             found.push("more than the labels of the two subsets was changed".into());
         }
-        self.pointers(found);
+        self.pointers(&|_| true, found);
     }
 
     /// Rule 2, when a Service selects another revision.
@@ -207,12 +208,12 @@ impl Step<'_> {
         if others(self.before) != others(self.after) {
             found.push("more than the revision in the selector was changed".into());
         }
-        self.pointers(found);
+        self.pointers(&|to| to.is_of(self.name), found);
     }
 
-    /// Destinations with weight reach serving pods, and any destination reaches ready ones: users
-    /// may have routes of their own to it.
-    fn pointers(&self, found: &mut Vec<String>) {
+    /// Destinations that were moved reach serving pods if they have weight, and in any case ready
+    /// ones: users may have routes of their own to them.
+    fn pointers(&self, moved: &dyn Fn(&Destination) -> bool, found: &mut Vec<String>) {
         let rollout = self.rollout;
         if rollout.stable_revision().is_none() || rollout.replicas() == 0 {
             return;
@@ -224,12 +225,12 @@ impl Step<'_> {
             && !stable.ready(self.state).is_empty();
         for (weight_stable, weight_canary) in rollout.all_weights(self.state) {
             for (to, weight) in [(&stable, weight_stable), (&canary, weight_canary)] {
-                if weight > 0 && !(back && to.name == stable.name) {
+                if weight > 0 && moved(to) && !(back && to.name == stable.name) {
                     self.serves(to, weight, false, found);
                 }
             }
         }
-        for to in [stable, canary] {
+        for to in [stable, canary].iter().filter(|to| moved(to)) {
             if to.ready(self.state).is_empty() {
                 found.push(format!("{} selects no ready pod", to.name));
             }
