@@ -38,10 +38,7 @@ pub(super) fn apply(world: &World, draft: &mut Draft) {
 }
 
 fn clear(draft: &mut Draft, why: &str) {
-    draft.cleanup.push(super::Action {
-        write: Write::ClearCommand,
-        why: why.to_owned(),
-    });
+    draft.cleanup.push(super::Action { write: Write::ClearCommand, why: why.to_owned() });
 }
 
 /// Carries a command out in the status. `Err` is the sentence that refuses it.
