@@ -82,9 +82,10 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let Some(stable) = draft.stable.clone() else { return };
     let mut wanted = Wanted::default();
     // Where stable is selected already, its pods must also be endpoints.
-    let serving = match traffic.stable.elsewhere(&stable) {
-        Some(_) => world.available(&stable),
-        None => traffic.stable_capacity(world, &stable),
+    let serving = if traffic.stable.all_at(&stable) {
+        traffic.stable_capacity(world, &stable)
+    } else {
+        world.available(&stable)
     };
     let nobody = serving == 0 && world.desired() > 0;
     let canary_serves =
@@ -94,7 +95,7 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
         return;
     }
     wanted.stable_at = Some(stable.clone());
-    if traffic.stable.elsewhere(&stable).is_none() {
+    if traffic.stable.all_at(&stable) {
         wanted.weight = Some(0);
     }
     match traffic.weights_settle(0) {
