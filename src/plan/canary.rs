@@ -88,7 +88,13 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
 fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let Some(stable) = draft.stable.clone() else { return };
     let mut wanted = Wanted::default();
-    let nobody = world.available(&stable) == 0 && world.desired() > 0;
+    // Where stable is selected already, its pods must also be endpoints.
+    let serving = if traffic.stable.all_at(&stable) {
+        traffic.stable_capacity(world, &stable)
+    } else {
+        world.available(&stable)
+    };
+    let nobody = serving == 0 && world.desired() > 0;
     let canary_serves =
         draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0;
     if nobody && canary_serves {
@@ -96,7 +102,7 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
         return;
     }
     wanted.stable_at = Some(stable.clone());
-    if traffic.stable.elsewhere(&stable).is_none() {
+    if traffic.stable.all_at(&stable) {
         wanted.weight = Some(0);
     }
     match traffic.weights_settle(0) {
@@ -157,7 +163,9 @@ fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
     };
     let target = draft.target.clone();
     let wanted_size = if promoting { world.desired() } else { scale::canary_size(world, intent) };
-    let short = traffic.selectable(world, &target) < wanted_size;
+    // A delay that the user asked for is no lack of progress.
+    let short = traffic.selectable(world, &target) < wanted_size
+        && !scale::is_crowded(world, &target, wanted_size);
     if outcome::track_progress(world, draft, short && !held, wanted_size) {
         return;
     }

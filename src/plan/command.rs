@@ -13,7 +13,7 @@ pub(super) fn apply(world: &World, draft: &mut Draft) {
         Ok(command) => command,
         Err(error) => {
             draft.note(messages::command_unreadable(error));
-            clear(draft);
+            clear(draft, "it is no command");
             return;
         }
     };
@@ -34,14 +34,11 @@ pub(super) fn apply(world: &World, draft: &mut Draft) {
             at: world.now,
         });
     }
-    clear(draft);
+    clear(draft, "the command is recorded in the status");
 }
 
-fn clear(draft: &mut Draft) {
-    draft.cleanup.push(super::Action {
-        write: Write::ClearCommand,
-        why: "the command is recorded in the status".to_owned(),
-    });
+fn clear(draft: &mut Draft, why: &str) {
+    draft.cleanup.push(super::Action { write: Write::ClearCommand, why: why.to_owned() });
 }
 
 /// Carries a command out in the status. `Err` is the sentence that refuses it.

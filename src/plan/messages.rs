@@ -88,9 +88,7 @@ pub(super) fn waiting_for_pods(world: &World, revision: &str, needed: u32) -> St
     let set = world.revision(revision);
     let available = world.available(revision);
     let problem = set.and_then(crate::world::ReplicaSet::problem);
-    let crowded = set.is_some_and(|set| set.replicas < needed)
-        && world.revisions.iter().map(|set| set.replicas).fold(0, u32::saturating_add)
-            >= world.desired().saturating_add(super::scale::surge(world));
+    let crowded = super::scale::is_crowded(world, revision, needed);
     let problem = match problem {
         Some(problem) => format!(" ({problem})"),
         None if crowded => " (maxSurge has no room until older revisions are gone)".to_owned(),

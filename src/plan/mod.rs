@@ -171,8 +171,8 @@ pub fn plan(world: &World) -> Plan {
         return Plan { status: (*world.rollout.status).clone(), ..Plan::default() };
     }
     let mut draft = identify::draft(world);
-    let problems = validate::problems(world, &draft);
     command::apply(world, &mut draft);
+    let problems = validate::problems(world, &draft);
     let traffic = gate::Traffic::observe(world);
     canary::decide(world, &mut draft, traffic.as_ref(), &problems);
     runs::collect_garbage(world, &mut draft);

@@ -71,7 +71,7 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
         .revisions
         .iter()
         .filter(|set| set.revision != revision)
-        .map(|set| set.replicas)
+        .map(|set| set.replicas.max(planned(draft, set)))
         .fold(0, u32::saturating_add);
     let room = world.desired().saturating_add(surge(world)).saturating_sub(others);
     let Some(set) = world.revision(revision) else {
@@ -98,6 +98,15 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
     scale(draft, set, size, why);
 }
 
+/// The size to which this very pass scales `set` up; 0 if it does not.
+fn planned(draft: &Draft, set: &ReplicaSet) -> u32 {
+    let sizes = draft.actions.iter().filter_map(|action| match &action.write {
+        Write::Scale { name, to, .. } if *name == set.name => Some(*to),
+        _ => None,
+    });
+    sizes.max().unwrap_or(0)
+}
+
 fn scale(draft: &mut Draft, set: &ReplicaSet, to: u32, why: &str) {
     if set.replicas == to || set.deleting {
         return;
@@ -117,6 +126,13 @@ pub(super) fn surge(world: &World) -> u32 {
     let desired = world.desired();
     let surge = world.rollout.spec.strategy.canary.max_surge;
     surge.map_or(desired, |surge| surge.rounded_up(desired))
+}
+
+/// Whether `revision` lacks pods because older revisions still take all the room.
+pub(super) fn is_crowded(world: &World, revision: &str, needed: u32) -> bool {
+    let total = world.revisions.iter().map(|set| set.replicas).fold(0, u32::saturating_add);
+    world.revision(revision).is_some_and(|set| set.replicas < needed)
+        && total >= world.desired().saturating_add(surge(world))
 }
 
 /// Lists the revisions that lost their place, and lets their pods go when nothing reaches them any

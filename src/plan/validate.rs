@@ -226,9 +226,9 @@ fn rule(world: &World, found: &mut Vec<String>) -> bool {
 }
 
 /// Every analysis is resolved before the first step: a release must not stop half-way because a
-/// template is missing.
+/// template is missing. An aborted one measures nothing any more.
 fn analyses(world: &World, draft: &Draft, found: &mut Vec<String>) {
-    if !draft.in_release() || draft.stable.is_none() {
+    if !draft.in_release() || draft.stable.is_none() || draft.status.abort.is_some() {
         return;
     }
     let canary = &world.rollout.spec.strategy.canary;

@@ -218,3 +218,20 @@ fn an_upgrade_that_computes_another_hash_starts_no_release() {
     assert_eq!(model.current(), before);
     assert!(model.weights.is_empty());
 }
+
+#[test]
+fn a_scale_up_of_stable_counts_against_the_room_of_the_canary_in_the_same_pass() {
+    let mut model = Model::healthy(rollout(&steps("[{setWeight: 20}, {pause: {duration: 20}}]")));
+    model.set_image("web:2");
+    model.run_for(1);
+    model.set_image("web:3");
+    model.settle();
+    model.look();
+    model.command(Verb::PromoteFull);
+    model.edit_spec(|spec| spec.replicas = 5);
+    model.settle();
+    model.look();
+    let total: u32 = model.world.revisions.iter().map(|set| set.replicas).sum();
+    assert!(total <= 10, "{total} pods\n{}", model.story.join("\n"));
+    model.run_until(Phase::Healthy);
+}

@@ -158,11 +158,12 @@ impl Step<'_> {
             if canary > 0 {
                 self.serves(&rollout.canary(self.state), canary, canary > had_canary, found);
             }
-            if stable > 0 {
-                // Going back to the old revision waits for nothing; going over to the new one does.
+            // What takes weight off a broken stable revision is no fault. Going back to the old
+            // revision waits for nothing; going over to the new one does.
+            if stable > had_stable {
                 let to = rollout.stable(self.state);
                 let over = to.revision(self.state).as_deref() == rollout.current_revision();
-                self.serves(&to, stable, stable > had_stable && over, found);
+                self.serves(&to, stable, over, found);
             }
         }
     }
@@ -193,7 +194,7 @@ impl Step<'_> {
         if self.rollout.without_labels(self.before) != self.rollout.without_labels(self.after) {
             found.push("more than the labels of the two subsets was changed".into());
         }
-        self.pointers(found);
+        self.pointers(&|_| true, found);
     }
 
     /// Rule 2, when a Service selects another revision.
@@ -209,12 +210,12 @@ impl Step<'_> {
         if others(self.before) != others(self.after) {
             found.push("more than the revision in the selector was changed".into());
         }
-        self.pointers(found);
+        self.pointers(&|to| to.is_of(self.name), found);
     }
 
-    /// Destinations with weight reach serving pods if they did before, and any destination reaches
-    /// ready ones: users may have routes of their own to it.
-    fn pointers(&self, found: &mut Vec<String>) {
+    /// Destinations that were moved reach serving pods if they have weight and did so before, and in
+    /// any case ready ones: users may have routes of their own to them.
+    fn pointers(&self, moved: &dyn Fn(&Destination) -> bool, found: &mut Vec<String>) {
         let rollout = self.rollout;
         if rollout.stable_revision().is_none() || rollout.replicas() == 0 {
             return;
@@ -232,12 +233,12 @@ impl Step<'_> {
                 (&stable, weight_stable, had_stable && !back),
                 (&canary, weight_canary, had_canary),
             ] {
-                if weight > 0 && had {
+                if weight > 0 && had && moved(to) {
                     self.serves(to, weight, false, found);
                 }
             }
         }
-        for to in [stable, canary] {
+        for to in [stable, canary].iter().filter(|to| moved(to)) {
             if to.ready(self.state).is_empty() {
                 found.push(format!("{} selects no ready pod", to.name));
             }

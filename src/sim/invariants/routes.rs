@@ -182,6 +182,11 @@ pub(super) struct Destination {
 }
 
 impl Destination {
+    /// Whether this Service is part of it.
+    pub(super) fn is_of(&self, service: &str) -> bool {
+        self.services.contains(service)
+    }
+
     /// The labels that a pod must have.
     fn selector(&self, state: &State) -> BTreeMap<String, String> {
         let mut labels = self.labels.clone();
