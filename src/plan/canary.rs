@@ -256,7 +256,13 @@ fn allowed_weight(
     let may_rise = capacity >= needed && !held && !contested;
     let goal = if intent.weight <= shown || may_rise { intent.weight } else { shown };
     let stable = draft.stable.clone().unwrap_or_default();
-    let keep = scale::needed_to_keep(world, &stable, goal, intent.size);
+    // Published as the canary's are counted: both follow a scale-up by the same delay.
+    let serving = if traffic.stable.all_at(&stable) {
+        traffic.stable_capacity(world, &stable)
+    } else {
+        world.available(&stable)
+    };
+    let keep = scale::needed_to_keep(world, serving, goal, intent.size);
     let allowed = if capacity >= keep {
         goal
     } else {

@@ -50,11 +50,11 @@ pub(super) fn needed(world: &World, weight: i32, size: SizeRule) -> u32 {
     .max(1)
 }
 
-/// Available pods that the canary needs to *keep* `weight`: in proportion to what stable has now, so
-/// that a scale-up that reaches both revisions at once takes no weight away.
-pub(super) fn needed_to_keep(world: &World, stable: &str, weight: i32, size: SizeRule) -> u32 {
+/// Serving pods that the canary needs to *keep* `weight`: in proportion to the `stable` ones that
+/// serve now, so that a scale-up that reaches both revisions at once takes no weight away.
+pub(super) fn needed_to_keep(world: &World, stable: u32, weight: i32, size: SizeRule) -> u32 {
     let strict = needed(world, weight, size);
-    let relative = share(world.available(stable), weight).max(u32::from(weight > 0));
+    let relative = share(stable, weight).max(u32::from(weight > 0));
     strict.min(relative)
 }
 
