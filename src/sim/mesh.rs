@@ -45,13 +45,7 @@ impl Mesh {
     pub fn new(settings: Settings, time: Time) -> Self {
         let traffic = Traffic::new(settings, time.now());
         let database = Database::new();
-        Self(Arc::new(Mutex::new(Inner {
-            time,
-            traffic,
-            database,
-            up: true,
-            begun: false,
-        })))
+        Self(Arc::new(Mutex::new(Inner { time, traffic, database, up: true, begun: false })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -317,7 +317,8 @@ impl Look<'_> {
         for (image, most) in &expected.failed {
             let found = totals.sum(|whose| whose.image == *image).errors;
             if found > *most {
-                self.found.push(format!("failed of {image}: expected at most {most}, found {found}"));
+                self.found
+                    .push(format!("failed of {image}: expected at most {most}, found {found}"));
             }
         }
         for (image, fewest) in &expected.served {
