@@ -120,14 +120,12 @@ fn release(world: &World, draft: &mut Draft, traffic: &Traffic, invalid: bool) {
         draft.wait(WaitKind::Pause, held.clone());
         return;
     }
-    if !invalid {
-        runs::background(world, draft);
-    }
+    let asks = !invalid && runs::background(world, draft);
     if draft.status.abort.is_none() && !invalid {
-        step::advance(world, draft, traffic);
+        step::advance(world, draft, traffic, asks);
     }
     if draft.status.abort.is_none() {
-        go_on(world, draft, traffic, held.is_some());
+        go_on(world, draft, traffic, held.is_some() || asks);
     }
     if let (Some(held), None) = (held, &draft.status.abort) {
         draft.wait = None;
@@ -165,7 +163,11 @@ fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
     if promoting && moved {
         finish_promotion(world, draft, traffic, &mut wanted);
     } else {
-        wanted.weight = Some(allowed_weight(world, draft, traffic, intent, held || !may_promote));
+        let weight = allowed_weight(world, draft, traffic, intent, held || !may_promote);
+        // A promotion that was overtaken may have moved stable's destination: that goes back first.
+        let stable = draft.stable.as_deref().unwrap_or_default();
+        let astray = !promoting && traffic.stable.elsewhere(stable).is_some();
+        wanted.weight = (!astray || weight >= traffic.highest()).then_some(weight);
         wanted.stable_at = stable_pointer(world, draft, traffic, promoting && may_promote && !held);
     }
     write::wanted(world, draft, traffic, &wanted);
