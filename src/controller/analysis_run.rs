@@ -93,7 +93,12 @@ async fn finish(
         );
     }
     let due_now = next.due.iter().any(|due| due.running_job.is_none());
-    let next_check = if due_now || !complete { again } else { next.next_check };
+    let next_check = if due_now || !complete {
+        again
+    } else {
+        // Our own write is no news to us: nobody else would come back for the end of the ttl.
+        next.next_check.or_else(|| expires_at(&run.spec, &next.status))
+    };
     Outcome { touched, next_check }
 }
 

@@ -133,14 +133,12 @@ fn release(world: &World, draft: &mut Draft, traffic: &Traffic, invalid: bool) {
         draft.wait(WaitKind::Pause, held.clone());
         return;
     }
-    if !invalid {
-        runs::background(world, draft);
-    }
+    let asks = !invalid && runs::background(world, draft);
     if draft.status.abort.is_none() && !invalid {
-        step::advance(world, draft, traffic);
+        step::advance(world, draft, traffic, asks);
     }
     if draft.status.abort.is_none() {
-        go_on(world, draft, traffic, held.is_some());
+        go_on(world, draft, traffic, held.is_some() || asks);
     }
     if let (Some(held), None) = (held, &draft.status.abort) {
         draft.wait = None;
@@ -277,7 +275,13 @@ fn allowed_weight(
     let stable = draft.stable.clone().unwrap_or_default();
     let [now, before] = step::recent_sizes(world, draft);
     let sizes = [intent.size, now, before];
-    let keep = scale::needed_to_keep(world, traffic, &stable, goal, &sizes);
+    // Published as the canary's are counted: both follow a scale-up by the same delay.
+    let serving = if traffic.stable.all_at(&stable) {
+        traffic.stable_capacity(world, &stable)
+    } else {
+        world.available(&stable)
+    };
+    let keep = scale::needed_to_keep(world, serving, goal, &sizes);
     let allowed = if capacity >= keep {
         goal
     } else {

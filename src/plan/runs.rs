@@ -70,12 +70,13 @@ pub(super) fn step_is_done(world: &World, draft: &mut Draft, request: &Request, 
     false
 }
 
-/// Keeps the background analysis running, and aborts or pauses as its verdict says.
-pub(super) fn background(world: &World, draft: &mut Draft) {
-    let Some(analysis) = &world.rollout.spec.strategy.canary.analysis else { return };
+/// Keeps the background analysis running, and aborts or pauses as its verdict says. Returns whether
+/// it asks a person, so that no step ends meanwhile.
+pub(super) fn background(world: &World, draft: &mut Draft) -> bool {
+    let Some(analysis) = &world.rollout.spec.strategy.canary.analysis else { return false };
     let starting_step = usize::try_from(analysis.starting_step).unwrap_or(0);
     if draft.status.promote_full || step::index(world, draft) < starting_step {
-        return;
+        return false;
     }
     let name = background_run_name(world, draft);
     let Some(run) = world.runs.get(&name) else {
@@ -86,7 +87,7 @@ pub(super) fn background(world: &World, draft: &mut Draft) {
         };
         create(world, draft, &name, &request);
         record(draft, |analysis| &mut analysis.background, &name, None);
-        return;
+        return false;
     };
     let accepted = is_accepted(draft, &name);
     if !accepted {
@@ -97,9 +98,13 @@ pub(super) fn background(world: &World, draft: &mut Draft) {
             let reason = messages::analysis_failed(&name, run);
             outcome::abort(world, draft, AbortCause::Analysis, "sluice", &reason);
         }
-        Verdict::Inconclusive | Verdict::Stopped if !accepted => ask(world, draft, &name, run),
+        Verdict::Inconclusive | Verdict::Stopped if !accepted => {
+            ask(world, draft, &name, run);
+            return true;
+        }
         _ => {}
     }
+    false
 }
 
 /// Whether the background analysis allows the promotion: it passed, or goes on without end and each

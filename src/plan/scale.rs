@@ -50,18 +50,11 @@ pub(super) fn needed(world: &World, weight: i32, size: SizeRule) -> u32 {
     .max(1)
 }
 
-/// Available pods that the canary needs to *keep* `weight`: in proportion to what stable serves with
-/// now, so that a scale-up that reaches both revisions at once takes no weight away; and no more than
-/// any of `sizes` asks for, so that a step that grants more pods takes none away either.
-pub(super) fn needed_to_keep(
-    world: &World,
-    traffic: &Traffic,
-    stable: &str,
-    weight: i32,
-    sizes: &[SizeRule],
-) -> u32 {
+/// Pods that the canary needs to *keep* `weight`: in proportion to the `serving` ones of stable, so
+/// that a scale-up that reaches both revisions at once takes no weight away; and no more than any of
+/// `sizes` asks for, so that a step that grants more pods takes none away either.
+pub(super) fn needed_to_keep(world: &World, serving: u32, weight: i32, sizes: &[SizeRule]) -> u32 {
     let strict = sizes.iter().map(|size| needed(world, weight, *size)).min().unwrap_or(0);
-    let serving = traffic.stable_capacity(world, stable);
     strict.min(share(serving, weight).max(u32::from(weight > 0)))
 }
 

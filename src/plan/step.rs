@@ -79,8 +79,9 @@ pub(super) fn index(world: &World, draft: &Draft) -> usize {
     step.map_or(steps, |step| usize::try_from(step.index).unwrap_or(0).min(steps))
 }
 
-/// Advances over all steps that are done, and says what the present one waits for.
-pub(super) fn advance(world: &World, draft: &mut Draft, traffic: &Traffic) {
+/// Advances over all steps that are done, and says what the present one waits for. While the
+/// background analysis `asks` a person, none ends.
+pub(super) fn advance(world: &World, draft: &mut Draft, traffic: &Traffic, asks: bool) {
     let steps = &world.rollout.spec.strategy.canary.steps;
     while draft.status.abort.is_none() {
         let at = index(world, draft);
@@ -88,7 +89,7 @@ pub(super) fn advance(world: &World, draft: &mut Draft, traffic: &Traffic) {
         if !is_done(world, draft, traffic, step, at) {
             return;
         }
-        if hold(world, draft).is_some() {
+        if asks || hold(world, draft).is_some() {
             return;
         }
         next(world, draft);

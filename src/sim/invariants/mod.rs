@@ -70,8 +70,8 @@ impl Checker {
         let mut found = Vec::new();
         for rollout in rollouts.map(|(_, object)| Rollout::new(object)) {
             let mut sentences = Vec::new();
-            let name = &change.key.1;
-            let step = Step { state: &self.state, rollout: &rollout, before, after, name };
+            let key = &change.key;
+            let step = Step { state: &self.state, rollout: &rollout, before, after, key };
             match change.key.0 {
                 "VirtualService" => step.route(&mut sentences),
                 "DestinationRule" => step.rule(&mut sentences),
@@ -79,7 +79,7 @@ impl Checker {
                 "ReplicaSet" => step.size(&mut sentences),
                 _ => {}
             }
-            let kind = change.key.0;
+            let (kind, name) = key;
             let at = change.version;
             found
                 .extend(sentences.into_iter().map(|text| format!("{kind} {name} at {at}: {text}")));
@@ -117,9 +117,9 @@ pub fn canary_weights(changes: &[Change], rollout: &Value, name: &str) -> Vec<i6
 struct Step<'a> {
     state: &'a State,
     rollout: &'a Rollout<'a>,
-    before: &'a Value,
+    before: &'a Arc<Value>,
     after: &'a Value,
-    name: &'a str,
+    key: &'a Key,
 }
 
 impl Step<'_> {
@@ -133,7 +133,7 @@ impl Step<'_> {
     /// Rules 1, 2 and 4, at a change of weights.
     fn route(&self, found: &mut Vec<String>) {
         let rollout = self.rollout;
-        if !rollout.names_route(self.name) {
+        if !rollout.names_route(&self.key.1) {
             return;
         }
         let ours = ["http", "tls", "tcp"].iter().any(|kind| self.ours(&["spec", kind]));
@@ -188,7 +188,7 @@ impl Step<'_> {
 
     /// Rule 1 for a DestinationRule: only the labels of the two subsets change.
     fn rule(&self, found: &mut Vec<String>) {
-        if !self.rollout.names_rule(self.name) || !self.ours(&["spec", "subsets"]) {
+        if !self.rollout.names_rule(&self.key.1) || !self.ours(&["spec", "subsets"]) {
             return;
         }
         if self.rollout.without_labels(self.before) != self.rollout.without_labels(self.after) {
@@ -199,7 +199,7 @@ impl Step<'_> {
 
     /// Rule 2, when a Service selects another revision.
     fn service(&self, found: &mut Vec<String>) {
-        if !self.rollout.names_service(self.name) || !self.ours(&["spec", "selector"]) {
+        if !self.rollout.names_service(&self.key.1) || !self.ours(&["spec", "selector"]) {
             return;
         }
         let others = |service: &Value| {
@@ -210,7 +210,7 @@ impl Step<'_> {
         if others(self.before) != others(self.after) {
             found.push("more than the revision in the selector was changed".into());
         }
-        self.pointers(&|to| to.is_of(self.name), found);
+        self.pointers(&|to| to.is_of(&self.key.1), found);
     }
 
     /// Destinations that were moved reach serving pods if they have weight and did so before, and in
@@ -248,10 +248,7 @@ impl Step<'_> {
     /// The state before the change.
     fn past(&self) -> State {
         let mut past = self.state.clone();
-        let kind = KINDS.into_iter().find(|kind| self.before["kind"] == **kind);
-        if let Some(kind) = kind {
-            past.insert((kind, self.name.to_owned()), Arc::new(self.before.clone()));
-        }
+        past.insert(self.key.clone(), self.before.clone());
         past
     }
 

@@ -138,3 +138,16 @@ fn the_checks_see_what_they_are_for() {
     said(|h| h.set("b", 3), "5 pods in total, allowed are 4");
     assert_eq!(History::after(|h| h.weights(50, 50)), "");
 }
+
+#[test]
+fn a_destination_that_reached_nobody_may_be_pointed_anywhere() {
+    let found =
+        History::after(|h| {
+            h.put("EndpointSlice", "stable", json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": "stable"}}, "endpoints": [],
+        }));
+            h.put("Service", "stable", json!({"metadata": {}, "spec": {"selector": {}}}));
+            h.service("stable", "a");
+        });
+    assert_eq!(found, "");
+}

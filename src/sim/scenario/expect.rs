@@ -9,7 +9,11 @@ use serde_json::Value;
 
 use crate::{
     api::{COMMAND_ANNOTATION, REVISION_LABEL},
-    sim::{invariants, traffic::Totals},
+    sim::{
+        api::{Resource, resource},
+        invariants,
+        traffic::Totals,
+    },
 };
 
 /// What must be true. What is not named may be anything.
@@ -92,6 +96,9 @@ pub struct Expectation {
     /// The fewest requests that pods of an image answered.
     #[serde(default)]
     pub served: BTreeMap<String, u64>,
+    /// Texts that no object contains, Secrets left aside.
+    #[serde(default)]
+    pub nowhere: Vec<String>,
     /// Values in objects, by `Kind/name` and JSON pointer; null for `not there`.
     #[serde(default)]
     pub objects: BTreeMap<String, BTreeMap<String, Value>>,
@@ -119,6 +126,7 @@ pub fn differences(expected: &Expectation, rollout: &str, objects: &dyn Objects)
     look.routes(expected);
     look.others(expected);
     look.requests(expected);
+    look.texts(expected);
     look.found
 }
 
@@ -291,6 +299,18 @@ impl Look<'_> {
 }
 
 impl Look<'_> {
+    fn texts(&mut self, expected: &Expectation) {
+        let kinds = resource::ALL.iter().filter(|kind| ***kind != resource::SECRET);
+        for Resource { kind, .. } in kinds.filter(|_| !expected.nowhere.is_empty()) {
+            for object in self.objects.all(kind) {
+                let whole = object.to_string();
+                let shown = expected.nowhere.iter().filter(|text| whole.contains(text.as_str()));
+                let name = &object["metadata"]["name"];
+                self.found.extend(shown.map(|text| format!("{kind} {name} contains {text:?}")));
+            }
+        }
+    }
+
     fn requests(&mut self, expected: &Expectation) {
         if expected.lost.is_none() && expected.failed.is_empty() && expected.served.is_empty() {
             return;

@@ -56,13 +56,11 @@ pub fn parse(host: &str, status: u16, body: &[u8], redact: &dyn Fn(&str) -> Stri
         }
     };
     if answer.status != "success" || !(200..300).contains(&status) {
-        let error = bounded(&redact(&answer.error), 200);
-        let text = match (answer.error_type.as_str(), error.as_str()) {
-            ("", "") => String::new(),
-            (kind, "") => format!(": {}", bounded(&redact(kind), 40)),
-            ("", error) => format!(": {error}"),
-            (kind, error) => format!(": {}: {error}", bounded(&redact(kind), 40)),
-        };
+        let said = [answer.error_type.as_str(), answer.error.as_str()];
+        let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
+        // As one text: what is withheld is said once.
+        let said = bounded(&redact(&said.join(": ")), 240);
+        let text = if said.is_empty() { said } else { format!(": {said}") };
         return Reading::Error(format!("prometheus at {host} answered {status}{text}"));
     }
     let note = note(&answer.warnings, &answer.infos, redact);
