@@ -15,7 +15,7 @@ use super::{
 };
 use crate::analysis::provider::prometheus::{HttpClients, InProcess, Request};
 
-pub use super::traffic::Settings;
+pub use super::traffic::{Incident, Settings};
 
 /// Requests and their metrics. Cheap to share.
 #[derive(Clone)]
@@ -78,6 +78,14 @@ impl Mesh {
     /// Clients whose requests this Prometheus answers.
     pub(super) fn prometheus(&self) -> HttpClients {
         HttpClients::in_process(Arc::new(self.clone()))
+    }
+
+    /// Adds a time, counted from now, at which all versions have errors.
+    pub fn add_incident(&self, incident: Incident) {
+        let inner = &mut *self.inner();
+        let now = inner.time.now();
+        // As in `follow`.
+        let _ = inner.traffic.add_incident(now, incident, &mut inner.database);
     }
 
     /// What became of the requests until now.
@@ -151,7 +159,7 @@ impl Settings {
                 .collect(),
             incidents: incidents
                 .iter()
-                .map(|incident| traffic::Incident {
+                .map(|incident| Incident {
                     from: incident.from.0,
                     to: incident.to.0,
                     errors: incident.errors.0,
