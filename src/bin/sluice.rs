@@ -32,6 +32,8 @@ enum Verb {
     },
     /// Shows a good and a bad release on a simulated cluster
     Demo(cli::demo::Flags),
+    /// Releases your own Rollout on a simulated cluster
+    Simulate(Box<cli::simulate::Flags>),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -47,6 +49,11 @@ fn main() -> anyhow::Result<ExitCode> {
             let mut out = io::stdout();
             let demo = cli::demo::run(&flags, Terminal::of_stdout(), &mut out);
             Ok(end(runtime()?.block_on(demo)))
+        }
+        Verb::Simulate(flags) => {
+            let mut out = io::stdout();
+            let simulate = cli::simulate::run(&flags, Terminal::of_stdout(), &mut out);
+            Ok(end(runtime()?.block_on(simulate)))
         }
     }
 }

@@ -75,7 +75,7 @@ fn facts(scene: &Scene<'_>, style: Style, width: usize) -> String {
     };
     let step = match (&status.step, state::current_step(rollout)) {
         (Some(step), Some(current)) => {
-            format!("{}/{}  {}", step.index + 1, step.of, state::describe(current))
+            format!("{}/{} {}", step.index + 1, step.of, state::describe(current))
         }
         (Some(step), None) => step.text.clone(),
         (None, _) => "none yet".to_owned(),
@@ -231,7 +231,7 @@ mod tests {
         let snapshot = Snapshot::bare(paused());
         let lines = draw(&scene(&snapshot, &[]), Style::PLAIN, (100, 30)).join("\n");
         assert!(lines.starts_with("a release   1:01.0\n"), "{lines}");
-        assert!(lines.contains("2/4  pause until promoted"), "{lines}");
+        assert!(lines.contains("2/4 pause until promoted"), "{lines}");
         assert!(
             lines.contains("100 requests, 3 failed (2 because of the canary), 0 lost"),
             "{lines}"
