@@ -100,22 +100,29 @@ pub struct Trial {
     waits_since: Option<Timestamp>,
 }
 
-impl Trial {
-    /// An empty cluster that is about to get these objects. To be called in a tokio runtime.
-    pub fn new(world: &World) -> Self {
+impl World {
+    /// How the cluster and its users behave.
+    pub fn settings(&self) -> (actors::Settings, mesh::Settings) {
         let scenario = Scenario {
             claim: String::new(),
             also_real: false,
             given: Vec::new(),
             objects: Vec::new(),
             rollout: Value::Null,
-            versions: world.versions.clone(),
-            traffic: Some(world.users.clone()),
+            versions: self.versions.clone(),
+            traffic: Some(self.users.clone()),
             steps: Vec::new(),
         };
-        let users = mesh::Settings::of(&scenario, world.seed);
+        (actors::Settings::of(&scenario), mesh::Settings::of(&scenario, self.seed))
+    }
+}
+
+impl Trial {
+    /// An empty cluster that is about to get these objects. To be called in a tokio runtime.
+    pub fn new(world: &World) -> Self {
+        let (actors, users) = world.settings();
         let base_errors = users.base_errors;
-        let simulation = Simulation::new(actors::Settings::of(&scenario), users);
+        let simulation = Simulation::new(actors, users);
         Self {
             began: simulation.now(),
             simulation,

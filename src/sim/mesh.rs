@@ -75,6 +75,15 @@ impl Mesh {
         self.inner().up = up;
     }
 
+    /// Answers a request to Prometheus: status and body.
+    pub fn answer_http(&self, method: &str, path: &str, query: &str, body: &str) -> (u16, String) {
+        let inner = &mut *self.inner();
+        inner.advance();
+        let now = inner.time.now();
+        let (status, answer) = http::answer(method, path, query, body, &inner.database, now);
+        (status, answer.to_string())
+    }
+
     /// Clients whose requests this Prometheus answers.
     pub(super) fn prometheus(&self) -> HttpClients {
         HttpClients::in_process(Arc::new(self.clone()))

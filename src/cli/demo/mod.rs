@@ -3,10 +3,11 @@
 //! The cluster, its users and its time are simulated, the controller is the real one. Only this edge
 //! sleeps, so that a person can follow.
 
+mod realtime;
 mod screen;
 mod view;
 
-use std::{collections::BTreeMap, io::Write, time::Duration};
+use std::{collections::BTreeMap, io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -59,8 +60,17 @@ const AFTER: SignedDuration = SignedDuration::from_secs(45);
 #[derive(Args, Debug)]
 pub struct Flags {
     /// Do not sleep: all of it in a second, line by line
-    #[arg(long)]
+    #[arg(long, conflicts_with = "realtime")]
     fast: bool,
+    /// Serve the simulated cluster for a real kubectl, until Ctrl-C
+    #[arg(long)]
+    realtime: bool,
+    /// With --realtime: address of the API server
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// With --realtime: where to write the kubeconfig; default: a temporary file
+    #[arg(long, requires = "realtime", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
 }
 
 /// One of the two releases.
@@ -91,11 +101,13 @@ struct Went {
 /// # Errors
 /// The output is gone, or somebody interrupts.
 pub async fn run(flags: &Flags, terminal: Terminal, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let style = terminal.style;
+    let (style, world) = (terminal.style, world()?);
+    if flags.realtime {
+        return realtime::run(flags.listen, flags.kubeconfig.as_deref(), &world, style, out).await;
+    }
     let intro = "A simulated cluster with users and the real controller in it, forty times as fast as time.";
     writeln!(out, "{}\n", style.paint(Paint::Dim, intro))?;
     out.flush()?;
-    let world = world()?;
     let mut trial = Trial::new(&world);
     trial.deploy(&world.objects).await.map_err(Failure::plain)?;
     let mut stop = signal(SignalKind::interrupt())?;
