@@ -35,7 +35,7 @@ pub async fn run(flags: &Flags, terminal: Terminal, out: &mut dyn Write) -> Resu
             "--image: found `{to}`, which the Rollout has already; allowed is another image"
         )));
     }
-    let (report, broken) = play(flags, manifests, from, to).await?;
+    let (report, broken) = Box::pin(play(flags, manifests, from, to)).await?;
     let text = match flags.output {
         None => report.text(terminal.style),
         Some(Output::Json) => report.json().map_err(|error| Failure::plain(error.to_string()))?,
@@ -68,18 +68,17 @@ async fn play(
     };
     let mut trial = Trial::new(&world);
     let mut warnings = Vec::new();
-    let outcome = match trial.deploy(&world.objects).await {
-        Err(message) => Outcome::Stuck { message },
-        Ok(()) => {
-            let mesh = trial.simulation().mesh();
-            warnings = mesh.with_samples(|samples| {
-                let all = manifests.measured.iter();
-                all.flat_map(|measured| measured.warnings(samples)).collect()
-            });
-            let incidents: Vec<_> = flags.incident.iter().map(|one| one.0.clone()).collect();
-            trial.begin(&to, &incidents).await.map_err(Failure::plain)?;
-            until_end(&mut trial, flags).await?
-        }
+    let outcome = if let Err(message) = trial.deploy(&world.objects).await {
+        Outcome::Stuck { message }
+    } else {
+        let mesh = trial.simulation().mesh();
+        warnings = mesh.with_samples(|samples| {
+            let all = manifests.measured.iter();
+            all.flat_map(|measured| measured.warnings(samples)).collect()
+        });
+        let incidents: Vec<_> = flags.incident.iter().map(|one| one.0).collect();
+        trial.begin(&to, &incidents).await.map_err(Failure::plain)?;
+        until_end(&mut trial, flags).await?
     };
     let took = trial.elapsed();
     trial.finish().await;

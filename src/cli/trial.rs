@@ -191,7 +191,7 @@ impl Trial {
         image.clone_into(&mut self.image);
         self.routes = self.routes_of();
         for incident in incidents {
-            self.simulation.mesh().add_incident(incident.clone());
+            self.simulation.mesh().add_incident(*incident);
         }
         self.edit(|rollout| {
             if let Some(place) = rollout.pointer_mut("/spec/template/spec/containers/0/image") {

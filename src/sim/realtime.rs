@@ -128,26 +128,25 @@ impl Cluster {
     pub async fn live(&self, settings: actors::Settings) {
         let mut actors = Actors::new(settings);
         let mut told = 0;
-        let mut changed = self.store().changed();
+        let mut news = self.store().changed();
         loop {
             let due = {
                 let now = self.clock.now();
                 self.time.set(now);
                 let mut store = self.store();
-                changed.mark_unchanged();
                 actors.settle(&mut store);
                 let changes: Vec<Change> =
                     store.changes_since(told).into_iter().flatten().cloned().collect();
                 told = store.version();
                 self.mesh.follow(&store, &changes);
-                changed.mark_unchanged();
+                news.mark_unchanged();
                 actors.next_due()
             };
             let nap = due.map_or(NAP, |due| until(due, self.clock.now())).min(NAP);
             tokio::select! {
                 () = tokio::time::sleep(nap) => {}
                 // The store lives as long as the cluster.
-                _ = changed.changed() => {}
+                _ = news.changed() => {}
             }
         }
     }

@@ -285,7 +285,7 @@ impl Pace {
     }
 
     fn went(self, trial: &Trial) -> Went {
-        let (at, outcome) = self.ended.unwrap_or((trial.now(), None));
+        let (at, outcome) = self.ended.unwrap_or_else(|| (trial.now(), None));
         Went { outcome, took: at.duration_since(trial.began()), requests: trial.requests() }
     }
 }

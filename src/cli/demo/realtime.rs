@@ -160,7 +160,8 @@ fn commands(kubeconfig: &Path, prometheus: SocketAddr, style: Style) -> String {
     let mut text = "A simulated cluster in real time, with users and the real controller. In another terminal:\n".to_owned();
     for (comment, command) in lines {
         if !comment.is_empty() {
-            text.push_str(&format!("\n{}\n", style.paint(Paint::Dim, &format!("# {comment}"))));
+            let comment = style.paint(Paint::Dim, &format!("# {comment}"));
+            text.extend(["\n", &comment, "\n"]);
         } else if command.starts_with("export") {
             text.push('\n');
         }
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn the_kubeconfig_is_one() {
         let text = config(SocketAddr::from(([127, 0, 0, 1], 6443)));
-        let config: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        let config: Value = serde_yaml::from_str(&text).unwrap();
         assert_eq!(config["clusters"][0]["cluster"]["server"], "http://127.0.0.1:6443");
         assert_eq!(config["contexts"][0]["context"]["namespace"], NAMESPACE);
     }

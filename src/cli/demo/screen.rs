@@ -49,7 +49,8 @@ impl<'a> Screen<'a> {
         }
         text.push_str(TOGETHER[0]);
         if self.drawn > 0 {
-            text.push_str(&format!("\u{1b}[{}A\r", self.drawn));
+            let up = self.drawn.to_string();
+            text.extend(["\u{1b}[", &up, "A\r"]);
         }
         for line in lines {
             text.push_str(line);

@@ -104,7 +104,7 @@ fn message(snapshot: &Snapshot) -> String {
 
 /// Each revision: its image, its share of the traffic, and its pods.
 fn revisions(snapshot: &Snapshot, status: &RolloutStatus) -> Vec<(String, Cell)> {
-    let weights = status.weights.unwrap_or(Weights::canary(0));
+    let weights = status.weights.unwrap_or_else(|| Weights::canary(0));
     let hash = |set: &ReplicaSet| set.labels().get(REVISION_LABEL).cloned();
     let row = |set: &ReplicaSet, name: &str, weight: i32| {
         let pods: Vec<&Pod> = snapshot.pods.iter().filter(|pod| owns(set, pod)).collect();
@@ -190,7 +190,7 @@ fn limit(metric: &Metric, values: &BTreeMap<String, String>) -> String {
         let most = threshold.max.map(|max| format!("at most {max}"));
         return least.into_iter().chain(most).collect::<Vec<_>>().join(" and ");
     }
-    let text = metric.success_condition.as_deref().map(|text| text.to_owned());
+    let text = metric.success_condition.clone();
     let fails = metric.failure_condition.as_deref().map(|text| format!("not {text}"));
     text.or(fails).map_or_else(String::new, |text| substitute(&text, values).unwrap_or(text))
 }

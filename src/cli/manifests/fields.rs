@@ -78,7 +78,8 @@ fn nearest(resource: &Resource, path: &str) -> Option<String> {
     let (above, wrong) = path.rsplit_once('.').unwrap_or(("", path));
     for part in above.split('.').filter(|part| !part.is_empty()) {
         let name = part.split('[').next().unwrap_or_default();
-        schema = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+        let others = &schema["additionalProperties"];
+        schema = schema["properties"].get(name).unwrap_or(others);
         for _ in 0..part.matches('[').count() {
             schema = &schema["items"];
         }

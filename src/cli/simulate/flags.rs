@@ -103,7 +103,7 @@ pub struct Factor(pub f64);
 pub struct Rate(pub f64);
 
 /// A time at which all versions fail.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Incident(pub traffic::Incident);
 
 /// When a person promotes.
@@ -228,7 +228,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.version().latency, Some(2.0));
         assert_eq!(flags.users().requests_per_minute, Some(500.0));
-        assert_eq!(flags.incident[1].0.errors, 0.5);
+        assert!((flags.incident[1].0.errors - 0.5).abs() < 1e-9);
         assert_eq!(flags.promote_after, Patience::Never);
         assert_eq!(parse("x a").unwrap().promote_after, Patience::After(Duration::from_secs(300)));
     }
