@@ -1,7 +1,7 @@
 //! The `kubectl sluice` plugin.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
@@ -11,7 +11,6 @@ use sluice::cli::{
     exit::{Exit, Failure},
     plugin,
     session::Terminal,
-    style::Style,
 };
 
 fn main() -> ExitCode {
@@ -19,20 +18,9 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime.map_err(Failure::from).and_then(|runtime| {
         let clock = jiff::Timestamp::now;
-        runtime.block_on(plugin::run(&cli, terminal(), clock, &mut io::stdout()))
+        runtime.block_on(plugin::run(&cli, Terminal::of_stdout(), clock, &mut io::stdout()))
     });
     ExitCode::from(end(result).code())
-}
-
-/// What standard output is: colours only on a terminal that wants them.
-fn terminal() -> Terminal {
-    let interactive = io::stdout().is_terminal();
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    Terminal {
-        interactive: interactive && !dumb,
-        style: Style { colour: interactive && !dumb && !set("NO_COLOR") },
-    }
 }
 
 fn end(result: Result<Exit, Failure>) -> Exit {

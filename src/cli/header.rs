@@ -133,7 +133,7 @@ fn step(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
 }
 
 /// The canary's share as a bar; any weight above 0 shows, and only 100 fills it.
-fn bar(weight: i32) -> String {
+pub(super) fn bar(weight: i32) -> String {
     let weight = usize::try_from(weight.clamp(0, 100)).unwrap_or(0);
     let full = match weight {
         0 => 0,

@@ -1,6 +1,7 @@
 //! What the two binaries offer, a file a verb.
 //!
-//! `controller` and `crds` belong to `sluice`. The rest is the plugin `kubectl sluice`: [`args`] parses, [`plugin`]
+//! `controller`, `crds`, `demo` and `simulate` belong to `sluice`; the latter two play a [`trial`] on
+//! the simulated cluster. The rest is the plugin `kubectl sluice`: [`args`] parses, [`plugin`]
 //! dispatches, a file a verb decides what to do ([`command::command_for`]) or what to show, and
 //! [`send`], [`snapshot`] and [`watch`] are all that talks to the API server. What is shown and
 //! what is decided are pure functions of the objects read and of `now`.
@@ -12,10 +13,12 @@ pub mod command;
 pub mod connect;
 pub mod controller;
 pub mod crds;
+pub mod demo;
 pub mod exit;
 pub mod get;
 pub mod header;
 pub mod live;
+pub mod manifests;
 pub mod pause;
 pub mod plugin;
 pub mod pods;
@@ -24,12 +27,15 @@ pub mod resume;
 pub mod retry;
 pub mod send;
 pub mod session;
+pub mod simulate;
 pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod style;
 pub mod table;
+pub mod timeline;
 pub mod tree;
+pub mod trial;
 pub mod version;
 pub mod watch;
 

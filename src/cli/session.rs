@@ -1,6 +1,6 @@
 //! What every verb works with: the cluster, the clock and the output.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt, api::DynamicObject, core::ApiResource};
@@ -32,6 +32,19 @@ pub struct Terminal {
     pub interactive: bool,
     /// Whether to colour.
     pub style: Style,
+}
+
+impl Terminal {
+    /// What standard output is: colours only on a terminal that wants them.
+    pub fn of_stdout() -> Self {
+        let interactive = std::io::stdout().is_terminal();
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            interactive: interactive && !dumb,
+            style: Style { colour: interactive && !dumb && !set("NO_COLOR") },
+        }
+    }
 }
 
 impl Session<'_> {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::analysis::provider::prometheus::{HttpClients, InProcess, Request};
 
-pub use super::traffic::Settings;
+pub use super::traffic::{Incident, Settings};
 
 /// Requests and their metrics. Cheap to share.
 #[derive(Clone)]
@@ -87,9 +87,26 @@ impl Mesh {
         self.inner().up = up;
     }
 
+    /// Answers a request to Prometheus: status and body.
+    pub fn answer_http(&self, method: &str, path: &str, query: &str, body: &str) -> (u16, String) {
+        let inner = &mut *self.inner();
+        inner.advance();
+        let now = inner.time.now();
+        let (status, answer) = http::answer(method, path, query, body, &inner.database, now);
+        (status, answer.to_string())
+    }
+
     /// Clients whose requests this Prometheus answers.
     pub(super) fn prometheus(&self) -> HttpClients {
         HttpClients::in_process(Arc::new(self.clone()))
+    }
+
+    /// Adds a time, counted from now, at which all versions have errors.
+    pub fn add_incident(&self, incident: Incident) {
+        let inner = &mut *self.inner();
+        let now = inner.time.now();
+        // As in `follow`.
+        let _ = inner.traffic.add_incident(now, incident, &mut inner.database);
     }
 
     /// What became of the requests until now.
@@ -163,7 +180,7 @@ impl Settings {
                 .collect(),
             incidents: incidents
                 .iter()
-                .map(|incident| traffic::Incident {
+                .map(|incident| Incident {
                     from: incident.from.0,
                     to: incident.to.0,
                     errors: incident.errors.0,

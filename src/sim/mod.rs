@@ -10,6 +10,7 @@ mod deliver;
 pub mod invariants;
 pub mod mesh;
 pub mod prometheus;
+pub mod realtime;
 pub mod scenario;
 pub mod simulation;
 pub mod traffic;

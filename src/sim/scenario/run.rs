@@ -332,7 +332,7 @@ fn in_words(refusal: Refusal) -> String {
 
 impl actors::Settings {
     /// How the pods of a scenario's versions behave.
-    fn of(scenario: &Scenario) -> Self {
+    pub fn of(scenario: &Scenario) -> Self {
         let span =
             |time: crate::api::Duration| SignedDuration::try_from(time.0).unwrap_or_default();
         let versions = scenario.versions.iter().map(|(image, version)| {

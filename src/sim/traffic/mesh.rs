@@ -17,7 +17,7 @@ use super::chance::Chance;
 use super::flow::{Flow, FlowKey, GATEWAY, OUTCOMES, Outcome};
 use super::meter::{Latencies, Meters, TargetId};
 use super::pod::{Pod, State, state};
-use super::settings::Settings;
+use super::settings::{Incident, Settings};
 use super::shares::{Objects, Protocol, Split, To, shares};
 use super::text;
 use super::totals::{Count, Totals};
@@ -76,6 +76,26 @@ impl Traffic {
             targets: BTreeMap::new(),
             totals: Totals::default(),
         }
+    }
+
+    /// Adds a time, counted from `now`, at which all versions have errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Traffic::advance`].
+    pub fn add_incident(
+        &mut self,
+        now: Timestamp,
+        incident: Incident,
+        database: &mut Database,
+    ) -> Result<(), AppendError> {
+        self.advance(now, database)?;
+        self.expect_until(now.as_millisecond());
+        let since_ms = u64::try_from(now.as_millisecond() - self.epoch_ms).unwrap_or_default();
+        let since = Duration::from_millis(since_ms);
+        let (from, to) = (incident.from + since, incident.to + since);
+        self.settings.incidents.push(Incident { from, to, ..incident });
+        Ok(())
     }
 
     /// Takes note of the objects as they are from `now` on, after all requests before. Pods are as

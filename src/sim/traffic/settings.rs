@@ -39,7 +39,7 @@ pub struct Version {
 }
 
 /// A time at which all versions have errors.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Incident {
     /// When it begins, after the start of the simulation.
     pub from: Duration,

@@ -1,0 +1,145 @@
+//! `sluice simulate`: a user's own Rollout on the simulated cluster, before it meets a real one.
+
+mod flags;
+mod report;
+
+use std::{collections::BTreeMap, io::Write};
+
+use super::{
+    exit::{Exit, Failure},
+    manifests::{self, Choice, Manifests},
+    session::Terminal,
+    state,
+    trial::{Outcome, Trial, World},
+};
+pub use flags::{Flags, HELP};
+use flags::{Output, Patience};
+use report::Report;
+
+/// What follows the tag of the new version's image.
+const NEW: &str = "new";
+
+/// Deploys, releases, and reports.
+///
+/// # Errors
+/// The manifests are wrong, or the output is gone.
+pub async fn run(flags: &Flags, terminal: Terminal, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let sources = manifests::sources(&flags.files).map_err(Failure::plain)?;
+    let choice = Choice { rollout: flags.rollout.clone(), namespace: flags.namespace.clone() };
+    let manifests = Manifests::read(&sources, &choice)
+        .map_err(|errors| Failure::plain(errors.join("\nerror: ")))?;
+    let from = manifests.rollout.spec.template.images().into_iter().next().unwrap_or_default();
+    let to = flags.image.clone().unwrap_or_else(|| next(&from));
+    if to == from {
+        return Err(Failure::usage(format!(
+            "--image: found `{to}`, which the Rollout has already; allowed is another image"
+        )));
+    }
+    let (report, broken) = Box::pin(play(flags, manifests, from, to)).await?;
+    let text = match flags.output {
+        None => report.text(terminal.style),
+        Some(Output::Json) => report.json().map_err(|error| Failure::plain(error.to_string()))?,
+    };
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    if !broken.is_empty() {
+        let broken = broken.join("; ");
+        let text = format!("what must always hold did not; this is a bug in Sluice: {broken}");
+        return Err(Failure::plain(text));
+    }
+    Ok(report.outcome.exit())
+}
+
+/// Plays the release. Returns its report, and what was broken of what always holds.
+async fn play(
+    flags: &Flags,
+    manifests: Manifests,
+    from: String,
+    to: String,
+) -> Result<(Report, Vec<String>), Failure> {
+    let name = manifests.rollout.metadata.name.clone().unwrap_or_default();
+    let world = World {
+        objects: manifests.objects,
+        namespace: manifests.namespace,
+        rollout: name,
+        versions: BTreeMap::from([(to.clone(), flags.version())]),
+        users: flags.users(),
+        seed: flags.seed,
+    };
+    let mut trial = Trial::new(&world);
+    let mut warnings = Vec::new();
+    let outcome = if let Err(message) = trial.deploy(&world.objects).await {
+        Outcome::Stuck { message }
+    } else {
+        let mesh = trial.simulation().mesh();
+        warnings = mesh.with_samples(|samples| {
+            let all = manifests.measured.iter();
+            all.flat_map(|measured| measured.warnings(samples)).collect()
+        });
+        let incidents: Vec<_> = flags.incident.iter().map(|one| one.0).collect();
+        trial.begin(&to, &incidents).await.map_err(Failure::plain)?;
+        until_end(&mut trial, flags).await?
+    };
+    let took = trial.elapsed();
+    trial.finish().await;
+    let report = Report {
+        rollout: format!("{}/{}", world.namespace, world.rollout),
+        from,
+        to,
+        outcome,
+        took,
+        requests: trial.requests(),
+        warnings,
+        notes: manifests.notes,
+        lines: trial.lines(),
+    };
+    Ok((report, trial.simulation().broken().to_vec()))
+}
+
+/// Lets the release go on until it has ended, or until `--limit`.
+async fn until_end(trial: &mut Trial, flags: &Flags) -> Result<Outcome, Failure> {
+    let limit = flags.limit.after(trial.began());
+    loop {
+        let attention = match flags.promote_after {
+            Patience::Never => None,
+            Patience::After(patience) => trial.attend(patience).await.map_err(Failure::plain)?,
+        };
+        let attended = flags.promote_after != Patience::Never;
+        if let Some(outcome) = trial.outcome(attended) {
+            return Ok(outcome);
+        }
+        if trial.now() >= limit {
+            let message = trial.rollout().map(|rollout| state::message(&rollout));
+            return Ok(Outcome::Limit { message: message.unwrap_or_default() });
+        }
+        trial.step(attention.unwrap_or(limit).min(limit)).await;
+    }
+}
+
+/// The same image with another tag.
+fn next(image: &str) -> String {
+    let image = image.split('@').next().unwrap_or_default();
+    let (path, last) = image.rsplit_once('/').map_or(("", image), |(path, last)| (path, last));
+    let last = match last.split_once(':') {
+        Some((name, tag)) => format!("{name}:{tag}-{NEW}"),
+        None => format!("{last}:{NEW}"),
+    };
+    if path.is_empty() { last } else { format!("{path}/{last}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_new_version_has_another_tag() {
+        for (image, expected) in [
+            ("nginx:1.27.0", "nginx:1.27.0-new"),
+            ("nginx", "nginx:new"),
+            ("registry:5000/a/b", "registry:5000/a/b:new"),
+            ("registry:5000/a/b:1@sha256:abc", "registry:5000/a/b:1-new"),
+        ] {
+            assert_eq!(next(image), expected);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What users had of a release, in numbers.
+
+use serde::Serialize;
+
+use crate::sim::traffic::Count;
+
+/// Users' requests during a release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Requests {
+    /// Sent.
+    pub sent: u64,
+    /// Answered with an error, or lost.
+    pub failed: u64,
+    /// Those of them that no pod answered.
+    pub lost: u64,
+    /// Sent to the new version.
+    pub canary_sent: u64,
+    /// Those of them that failed.
+    pub canary_failed: u64,
+    /// Those of them that would not have failed at the old version's rate.
+    pub because_of_canary: u64,
+}
+
+impl Requests {
+    /// From the counts of all and of the new version. Where the old version had no requests, its
+    /// rate is `base_errors`.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts of a simulation, rounded"
+    )]
+    pub fn of(all: Count, canary: Count, base_errors: f64) -> Self {
+        let (sent, failed) = (all.sent - canary.sent, all.errors - canary.errors);
+        let rate = if sent == 0 { base_errors } else { failed as f64 / sent as f64 };
+        let anyway = (canary.sent as f64 * rate).round() as u64;
+        Self {
+            sent: all.sent,
+            failed: all.failed(),
+            lost: all.lost,
+            canary_sent: canary.sent,
+            canary_failed: canary.failed(),
+            because_of_canary: canary.failed().saturating_sub(anyway),
+        }
+    }
+}
+
+/// What was counted between two looks.
+pub(super) fn minus(now: Count, before: Count) -> Count {
+    Count {
+        sent: now.sent.saturating_sub(before.sent),
+        errors: now.errors.saturating_sub(before.errors),
+        lost: now.lost.saturating_sub(before.lost),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_have_failed_anyway_is_not_the_canarys_fault() {
+        let all = Count { sent: 3000, errors: 70, lost: 2 };
+        let canary = Count { sent: 1000, errors: 50, lost: 0 };
+        let requests = Requests::of(all, canary, 0.0);
+        // The old version: 20 of 2000, 1 %; 10 of the canary's 1000 would have failed as well.
+        assert_eq!(requests.because_of_canary, 40);
+        assert_eq!((requests.failed, requests.lost, requests.canary_failed), (72, 2, 50));
+    }
+
+    #[test]
+    fn without_requests_to_the_old_version_its_rate_is_the_base() {
+        let all = Count { sent: 1000, errors: 10, lost: 0 };
+        assert_eq!(Requests::of(all, all, 0.001).because_of_canary, 9);
+    }
+}

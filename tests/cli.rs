@@ -1,0 +1,215 @@
+//! The binary as people run it: the demo, and simulations of the examples and of wrong manifests.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// Each example, and what makes a version bad for it: the small one has no Prometheus to see errors.
+const EXAMPLES: [(&str, &[&str]); 3] = [
+    ("examples/brownbear", &["--canary-errors", "5%"]),
+    ("examples/canary", &["--canary-errors", "5%"]),
+    ("examples/canary-lite", &["--never-ready"]),
+];
+
+fn sluice(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().expect("sluice")
+}
+
+fn simulate(arguments: &[&str]) -> (i32, String, String) {
+    let output = sluice(&[&["simulate"], arguments].concat());
+    (code(&output), text(&output.stdout), text(&output.stderr))
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The files of an example, one of them edited, in a folder of their own.
+fn edited(name: &str, example: &str, file: &str, from: &str, to: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).expect("a folder");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(example);
+    for entry in fs::read_dir(root).expect("an example") {
+        let path = entry.expect("a file").path();
+        let mut text = fs::read_to_string(&path).expect("a manifest");
+        let own = path.file_name().expect("a name");
+        if own == file {
+            assert!(text.contains(from), "{example}/{file} has no {from}");
+            text = text.replacen(from, to, 1);
+        }
+        fs::write(folder.join(own), text).expect("a copy");
+    }
+    folder
+}
+
+fn refused(name: &str, file: &str, from: &str, to: &str, sentence: &str) {
+    let folder = edited(name, "examples/canary", file, from, to);
+    let (code, _, told) = simulate(&[&folder.display().to_string()]);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains(sentence), "{told}");
+}
+
+#[test]
+fn the_demo_promotes_the_good_and_rolls_back_the_bad() {
+    let output = sluice(&["demo", "--fast"]);
+    let shown = text(&output.stdout);
+    assert_eq!(code(&output), 0, "{shown}{}", text(&output.stderr));
+    assert!(shown.contains("v2.1.0 was promoted after"), "{shown}");
+    assert!(shown.contains("v2.2.0 was found and rolled back after"), "{shown}");
+    assert!(shown.contains("and 0 were lost without an answer"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "no escape codes without a terminal: {shown}");
+}
+
+#[test]
+fn every_example_promotes_a_good_version_and_rolls_back_a_bad_one() {
+    let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"));
+    assert_eq!(folders.expect("examples").count(), EXAMPLES.len(), "an example is not tested");
+    for (example, bad) in EXAMPLES {
+        let (code, told, errors) = simulate(&[example]);
+        assert_eq!(code, 0, "{example}: {told}{errors}");
+        assert!(told.contains("Verdict:   promoted after"), "{example}: {told}");
+        assert!(!told.contains("Warning"), "{example}: {told}");
+        let (code, told, errors) = simulate(&[&[example], bad].concat());
+        assert_eq!(code, 4, "{example}: {told}{errors}");
+        assert!(told.contains("Verdict:   rolled back after"), "{example}: {told}");
+    }
+}
+
+#[test]
+fn json_has_the_verdict_and_the_timeline() {
+    let (code, told, _) =
+        simulate(&["examples/canary", "--canary-errors", "5%", "--output", "json"]);
+    assert_eq!(code, 4);
+    let report: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(report["verdict"], "rolledBack");
+    assert_eq!(report["by"], "sluice");
+    assert!(report["reason"].as_str().is_some_and(|why| why.contains("success-rate")), "{report}");
+    assert!(report["requests"]["becauseOfCanary"].as_u64().is_some_and(|lost| lost > 0));
+    assert_eq!(report["requests"]["lost"], 0);
+    let timeline = report["timeline"].as_array().expect("a timeline");
+    assert_eq!(timeline[0]["seconds"], 0.0);
+    assert!(timeline[0]["text"].as_str().is_some_and(|text| text.contains("nginx:1.27.0-new")));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_story() {
+    let run = |seed| simulate(&["examples/brownbear", "--errors", "1%", "--seed", seed]);
+    let third = run("3");
+    assert_eq!(third, run("3"));
+    assert_ne!(third, run("4"));
+}
+
+#[test]
+fn a_pause_that_nobody_promotes_is_an_outcome() {
+    let pause = "- pause: {timeout: 1h, onTimeout: abort}";
+    let folder = edited("nobody", "examples/canary", "rollout.yaml", pause, "- pause: {}");
+    let folder = folder.display().to_string();
+    let (code, told, _) = simulate(&[&folder, "--promote-after", "never"]);
+    assert_eq!(code, 5, "{told}");
+    assert!(told.contains("Verdict:   waiting for a person after"), "{told}");
+    let (code, told, _) = simulate(&[&folder, "--promote-after", "1m"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("command promote by a person"), "{told}");
+}
+
+#[test]
+fn the_limit_is_an_outcome() {
+    let (code, told, _) = simulate(&["examples/canary", "--limit", "3m"]);
+    assert_eq!(code, 6, "{told}");
+}
+
+#[test]
+fn manifests_come_from_standard_input() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(["simulate", "-", "-o", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sluice");
+    let lite = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/canary-lite/web.yaml");
+    let mut input = child.stdin.take().expect("standard input");
+    input.write_all(&fs::read(lite).expect("an example")).expect("written");
+    drop(input);
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(code(&output), 0);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["verdict"], "promoted");
+}
+
+#[test]
+fn wrong_manifests_are_refused_with_what_is_wrong() {
+    refused(
+        "field",
+        "rollout.yaml",
+        "setWeight: 25",
+        "setWieght: 25",
+        "rollout.yaml, document 1: Rollout: spec.strategy.canary.steps[5].setWieght: there is no such field; did you mean `setWeight`?",
+    );
+    refused(
+        "kind",
+        "network.yaml",
+        "kind: Service\n",
+        "kind: Servce\n",
+        "kind `Servce`, allowed are",
+    );
+    refused(
+        "service",
+        "network.yaml",
+        "name: checkout-canary\n",
+        "name: checkout-test\n",
+        "spec.strategy.canary.canaryService: there is no Service checkout-canary in namespace default; there is checkout-stable, checkout-test",
+    );
+    refused(
+        "template",
+        "analysis-template.yaml",
+        "name: success-rate\n",
+        "name: rate\n",
+        "spec.strategy.canary.analysis.templates[0]: there is no AnalysisTemplate \"success-rate\"",
+    );
+    refused(
+        "promql",
+        "analysis-template.yaml",
+        "sum(rate(",
+        "sum(rate((",
+        "AnalysisTemplate success-rate, metric success-rate: query: parse error",
+    );
+    refused(
+        "function",
+        "analysis-template.yaml",
+        "sum(rate(",
+        "sum(deriv(",
+        "query: the simulation does not have the function deriv()",
+    );
+    refused("yaml", "rollout.yaml", "spec:\n", "spec: [\n", "rollout.yaml: ");
+}
+
+#[test]
+fn a_metric_without_samples_is_warned_of() {
+    let (file, from) = ("analysis-template.yaml", "istio_requests_total");
+    let folder = edited("metric", "examples/canary", file, from, "http_requests_total");
+    let (code, told, _) = simulate(&[&folder.display().to_string(), "--limit", "10m"]);
+    assert_eq!(code, 6, "{told}");
+    assert!(told.contains("Warning: AnalysisTemplate success-rate, metric success-rate: query: the simulation has no samples of http_requests_total"), "{told}");
+    assert!(told.contains("there is istio_request_bytes") || told.contains("istio_requests_total"));
+}
+
+#[test]
+fn wrong_usage_has_its_exit_code() {
+    for arguments in [&["--canary-errors", "5"][..], &["--image", "nginx:1.27.0"]] {
+        let (code, _, told) = simulate(&[&["examples/canary"], arguments].concat());
+        assert_eq!(code, 2, "{told}");
+    }
+    let (code, _, told) = simulate(&["examples/nothing"]);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("examples/nothing: "), "{told}");
+}
