@@ -12,7 +12,7 @@ const PLAYS: usize = 100;
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn main() {
-    let (one, _) = cpu(|| {
+    let (one, ()) = cpu(|| {
         for _ in 0..10 {
             fleet::transcript(1, 1);
         }

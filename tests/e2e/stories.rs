@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Stories that are played at once.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 10;
 
 #[test]
 fn the_scenarios_hold_on_a_real_control_plane() {
