@@ -18,7 +18,8 @@ pub struct Requests {
     pub canary_sent: u64,
     /// Those of them that failed.
     pub canary_failed: u64,
-    /// Those of them that would not have failed at the old version's rate.
+    /// Those of them that would not have failed at the old version's rate; 0 if chance explains
+    /// them.
     pub because_of_canary: u64,
 }
 
@@ -34,14 +35,17 @@ impl Requests {
     pub fn of(all: Count, canary: Count, base_errors: f64) -> Self {
         let (sent, failed) = (all.sent - canary.sent, all.errors - canary.errors);
         let rate = if sent == 0 { base_errors } else { failed as f64 / sent as f64 };
-        let anyway = (canary.sent as f64 * rate).round() as u64;
+        let anyway = canary.sent as f64 * rate;
+        let more = canary.failed() as f64 - anyway;
+        // Failures are rare and come by chance: their number strays by its square root.
+        let is_chance = more <= 2.0 * anyway.max(1.0).sqrt();
         Self {
             sent: all.sent,
             failed: all.failed(),
             lost: all.lost,
             canary_sent: canary.sent,
             canary_failed: canary.failed(),
-            because_of_canary: canary.failed().saturating_sub(anyway),
+            because_of_canary: if is_chance { 0 } else { more.round() as u64 },
         }
     }
 }
@@ -67,6 +71,13 @@ mod tests {
         // The old version: 20 of 2000, 1 %; 10 of the canary's 1000 would have failed as well.
         assert_eq!(requests.because_of_canary, 40);
         assert_eq!((requests.failed, requests.lost, requests.canary_failed), (72, 2, 50));
+    }
+
+    #[test]
+    fn what_chance_explains_is_nobodys_fault() {
+        let all = Count { sent: 865_727, errors: 862, lost: 0 };
+        let canary = Count { sent: 430_236, errors: 443, lost: 0 };
+        assert_eq!(Requests::of(all, canary, 0.001).because_of_canary, 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Scenarios: objects, then what people do and what happens to pods, then what must be true.
 //!
 //! In: one YAML file. Out: a [`Scenario`], or an error that says what is wrong and where; nothing is
-//! guessed. [`run`] plays one on the simulated cluster; the end-to-end tests play the same files on a
+//! guessed. [`play`] plays one on the simulated cluster; the end-to-end tests play the same files on a
 //! real one.
 
 pub mod expect;
