@@ -92,7 +92,7 @@ fn instant(fields: &Fields, database: &Database, now: Timestamp) -> Result<Json,
         text => time("time", text)?,
     };
     timeout(fields)?;
-    let value = Query::parse(field(fields, "query"))?.instant(database, at)?;
+    let value = Query::known(field(fields, "query"))?.instant(database, at)?;
     let at_ms = at.as_millisecond();
     let (kind, result) = match value {
         Value::Scalar(value) => ("scalar", point(Point { at_ms, value })),
@@ -128,7 +128,7 @@ fn range(fields: &Fields, database: &Database) -> Result<Json, Failure> {
         return Err(Failure { status: 400, kind: "bad_data", error: error.to_owned() });
     }
     timeout(fields)?;
-    let query = Query::parse(field(fields, "query"))?;
+    let query = Query::known(field(fields, "query"))?;
     if !matches!(query.result_type(), "scalar" | "instant vector") {
         return Err(Failure::bad(
             "query",

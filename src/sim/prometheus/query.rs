@@ -3,13 +3,21 @@
 //! In: the text of a PromQL expression. Out: a [`Query`], or why it is none, or what in it the
 //! simulation does not have. It also says which metrics it reads.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
 
 use promql_parser::label::{MatchOp, Matchers};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr, VectorSelector};
 
 use super::{Database, NAME};
+
+/// Queries that are kept: an analysis asks the same ones again and again.
+const KEPT: usize = 256;
+
+static READ: LazyLock<Mutex<BTreeMap<String, Arc<Query>>>> = LazyLock::new(Mutex::default);
 
 /// The functions that there are.
 pub const FUNCTIONS: [&str; 52] = [
@@ -122,6 +130,25 @@ impl Query {
             Some(what) => Err(QueryError::Unsupported(what)),
             None => Ok(Self { expr }),
         }
+    }
+
+    /// The same, but a query that was read before is not read again: that costs more than most
+    /// answers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::parse`].
+    pub(super) fn known(text: &str) -> Result<Arc<Self>, QueryError> {
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(query) = read.get(text) {
+            return Ok(query.clone());
+        }
+        let query = Arc::new(Self::parse(text)?);
+        if read.len() >= KEPT {
+            read.clear();
+        }
+        read.insert(text.to_owned(), query.clone());
+        Ok(query)
     }
 
     /// The type of its result, as Prometheus calls it in messages.

@@ -38,15 +38,24 @@ pub fn admit(
         begin_status(resource, new);
     }
     if let Some(schema) = definitions::schema(resource) {
-        shape::prune(schema, new);
-        defaults::fill(schema, new);
+        // Of a write to the status, the rest is as it was.
+        if subresource == Some("status") {
+            let schema = &schema["properties"]["status"];
+            if let Some(status) = new.get_mut("status") {
+                shape::prune_field(schema, status);
+                defaults::fill(schema, status);
+            }
+        } else {
+            shape::prune(schema, new);
+            defaults::fill(schema, new);
+        }
         causes.extend(metadata::judge(resource, old, new));
         causes.extend(schema::judge(schema, subresource, old, new));
         causes.extend(size(resource, new));
         if causes.iter().any(causes::is_blocking) {
             causes.push(causes::unchecked());
         } else {
-            causes.extend(rules::judge(resource, schema, old, new));
+            causes.extend(rules::judge(schema, subresource, old, new));
         }
     } else if !resource.custom {
         if subresource != Some("status") {

@@ -17,7 +17,6 @@ use super::{
     causes::{self, Cause},
     schema::below,
 };
-use crate::sim::api::Resource;
 
 /// Rules, compiled once; none where a rule cannot be understood.
 static PROGRAMS: LazyLock<Mutex<BTreeMap<String, Option<Arc<Program>>>>> =
@@ -27,9 +26,20 @@ static PROGRAMS: LazyLock<Mutex<BTreeMap<String, Option<Arc<Program>>>>> =
 type Functions = LazyCell<Context<'static, 'static>>;
 
 /// What of `new` breaks a rule.
-pub fn judge(_resource: &Resource, schema: &Value, old: Option<&Value>, new: &Value) -> Vec<Cause> {
+pub fn judge(
+    schema: &Value,
+    subresource: Option<&str>,
+    old: Option<&Value>,
+    new: &Value,
+) -> Vec<Cause> {
     let mut found = Vec::new();
     let functions = Functions::new(Context::default);
+    if subresource == Some("status") {
+        let (schema, old) =
+            (&schema["properties"]["status"], old.and_then(|old| old.get("status")));
+        visit(&functions, schema, "status", old, &new["status"], &mut found);
+        return found;
+    }
     visit(&functions, schema, "", old, new, &mut found);
     found
 }

@@ -10,6 +10,11 @@ pub fn prune(schema: &Value, object: &mut Value) {
     walk(schema, object, &mut Vec::new(), &mut |_| true, true);
 }
 
+/// The same for the value of one field.
+pub fn prune_field(schema: &Value, value: &mut Value) {
+    walk(schema, value, &mut Vec::new(), &mut |_| true, false);
+}
+
 /// The paths of the fields that `schema` does not know.
 pub fn unknown(schema: &Value, object: &Value) -> Vec<String> {
     let mut found = Vec::new();
