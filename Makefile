@@ -26,3 +26,4 @@ e2e: ## Tests on a real control plane and a real Prometheus; needs Go and kubect
 bench: ## Counts API calls and times releases on the real control plane
 	tests/cluster/build.sh
 	cargo test --locked --release --test bench
+	cargo bench --locked --bench simulation
