@@ -88,13 +88,7 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
 fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let Some(stable) = draft.stable.clone() else { return };
     let mut wanted = Wanted::default();
-    // Where stable is selected already, its pods must also be endpoints.
-    let serving = if traffic.stable.all_at(&stable) {
-        traffic.stable_capacity(world, &stable)
-    } else {
-        world.available(&stable)
-    };
-    let nobody = serving == 0 && world.desired() > 0;
+    let nobody = traffic.serving(world, &stable) == 0 && world.desired() > 0;
     let canary_serves =
         draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0;
     if nobody && canary_serves {
@@ -276,12 +270,7 @@ fn allowed_weight(
     let [now, before] = step::recent_sizes(world, draft);
     let sizes = [intent.size, now, before];
     // Published as the canary's are counted: both follow a scale-up by the same delay.
-    let serving = if traffic.stable.all_at(&stable) {
-        traffic.stable_capacity(world, &stable)
-    } else {
-        world.available(&stable)
-    };
-    let keep = scale::needed_to_keep(world, serving, goal, &sizes);
+    let keep = scale::needed_to_keep(world, traffic.serving(world, &stable), goal, &sizes);
     let allowed = if capacity >= keep {
         goal
     } else {

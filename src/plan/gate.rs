@@ -130,16 +130,22 @@ impl<'a> Traffic<'a> {
     /// Available pods of `revision` that the canary destination reaches: published as endpoints and
     /// selected.
     pub(super) fn capacity(&self, world: &World, revision: &str) -> u32 {
-        let name = world.rollout.spec.strategy.canary.canary_service.as_ref();
-        let there = self.canary.all_at(revision) && exists(world, name);
-        if there { self.published(world, &self.canary, revision) } else { 0 }
+        if self.canary.all_at(revision) { self.published(world, &self.canary, revision) } else { 0 }
     }
 
     /// Available pods of `revision` that the stable destination reaches.
     pub(super) fn stable_capacity(&self, world: &World, revision: &str) -> u32 {
-        let name = world.rollout.spec.strategy.canary.stable_service.as_ref();
-        let there = self.stable.all_at(revision) && exists(world, name);
-        if there { self.published(world, &self.stable, revision) } else { 0 }
+        if self.stable.all_at(revision) { self.published(world, &self.stable, revision) } else { 0 }
+    }
+
+    /// Available pods of the stable revision that serve, or would as soon as it is selected: where it
+    /// is selected already, they must also be endpoints.
+    pub(super) fn serving(&self, world: &World, stable: &str) -> u32 {
+        if self.stable.all_at(stable) {
+            self.published(world, &self.stable, stable)
+        } else {
+            world.available(stable)
+        }
     }
 
     /// Available pods of `revision` that are endpoints of the subsets' Service, or with a host split
@@ -204,11 +210,6 @@ impl<'a> Traffic<'a> {
             _ => Ok(()),
         }
     }
-}
-
-/// Whether a Service is there, if one is named: a destination without it reaches nothing.
-fn exists(world: &World, service: Option<&String>) -> bool {
-    service.is_none_or(|name| world.services.contains_key(name))
 }
 
 /// How the two destinations are told apart.

@@ -1,6 +1,10 @@
 //! A real kubectl on the simulated API server: what people type works without further flags.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -9,9 +13,9 @@ use sluice::sim::api::{
     http::Server,
     store::{Time, writer},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, process::Command};
 
-use crate::support::{folder, kubectl::User, package};
+use crate::support::{folder, kubectl::User, package, wait::until};
 
 /// A simulated server on a port of its own, and its user.
 async fn serve() -> (User, Arc<Mutex<Store>>) {
@@ -91,4 +95,34 @@ async fn a_real_kubectl_works_on_the_simulated_server() {
     run(&user, &format!("delete {name}")).await;
     let gone = user.kubectl(&format!("get {name}"), "").await;
     assert!(gone.stderr.contains("NotFound"), "{}", gone.stderr);
+}
+
+/// The production controller with its own watches, on the simulated cluster in real time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_in_real_time_is_a_cluster_for_kubectl_and_the_plugin() {
+    let kubeconfig = folder("realtime").join("kubeconfig");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(["demo", "--realtime", "--kubeconfig"])
+        .arg(&kubeconfig)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the demo starts");
+    let user = User { kubeconfig, namespace: "brownbear-production".to_owned() };
+    let deployed = until("the first deployment", Duration::from_secs(60), async || {
+        let status = user.sluice("status brownbear-web --watch --timeout 50s").await;
+        (status.code == 0).then_some(())
+    });
+    deployed.await.unwrap();
+    let patch = r#"[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"brownbear/web:v9"}]"#;
+    run(&user, &format!("patch rollout brownbear-web --type=json --patch {patch}")).await;
+    user.sluice("abort brownbear-web --reason tried").await.expect("abort");
+    let status = user.sluice("status brownbear-web --watch --timeout 50s").await;
+    assert_eq!(status.code, 4, "aborted: {status:?}");
+    let shown = user.sluice("get rollout brownbear-web").await.expect("get");
+    assert!(shown.contains("brownbear/web:v9") && shown.contains("tried"), "{shown}");
+    let pid = demo.id().expect("it runs").to_string();
+    Command::new("kill").arg(pid).status().await.expect("kill");
+    assert!(demo.wait().await.expect("it ends").success(), "SIGTERM ends it in peace");
 }
