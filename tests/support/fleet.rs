@@ -10,7 +10,7 @@ const TEMPLATE: &str = include_str!("../scenarios/bases/success-rate.yaml");
 const SCENARIO: &str = r"
 claim: Every one of them is released.
 given: [host-split, success-rate]
-traffic: {requestsPerMinute: 600}
+traffic: {requestsPerMinute: 600, errors: 0%}
 rollout:
   spec:
     strategy:
