@@ -22,6 +22,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long an answer or the events of a watch may take.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How long the cluster's own controllers may take.
+const CONTROLLERS: Duration = Duration::from_secs(30);
+
 /// A conversation.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,7 +90,7 @@ pub async fn hold(client: &Client, name: &str, transcript: &Transcript) -> Vec<V
         });
         let body = body.unwrap_or_default();
         let content = exchange.content.as_deref().unwrap_or("application/json");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + CONTROLLERS;
         let answer = loop {
             let answer = send(client, &address, content, body.clone(), exchange.events).await;
             let done = exchange.until.is_none_or(|until| answer["status"] == until);
