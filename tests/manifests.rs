@@ -30,7 +30,7 @@ fn the_analysis_of_examples_resolves() {
     let mut resolved = 0;
     for (place, document) in documents.iter().filter(|(_, object)| object["kind"] == "Rollout") {
         let rollout: Rollout = serde_json::from_value(document.clone()).unwrap();
-        let Some(analysis) = &rollout.spec.strategy.canary.analysis else { continue };
+        let Some(analysis) = &sluice::world::Program::new(&rollout.spec).analysis else { continue };
         let templates = templates(&documents);
         let request = Request {
             templates: &analysis.templates,

@@ -1,16 +1,26 @@
 //! The canary strategy.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AnalysisArgument, Duration, IntOrPercent, Metric, Step, TemplateRef, Traffic};
+use super::{
+    AnalysisArgument, AntiAffinity, Duration, IntOrPercent, Metric, PodMetadata, Step, TemplateRef,
+    Traffic,
+};
 
 /// A canary release: the new revision runs beside the stable one and takes a share of the traffic
-/// that grows with each step. The stable revision keeps its full size until the promotion is
-/// complete, so that a rollback is one write.
+/// that grows with each step. With `traffic` the stable revision keeps its full size until the
+/// promotion is complete, so that a rollback is one write; without it the shares of the pods are the
+/// weights.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.traffic.istio.virtualServices.size() == 0 || has(self.traffic.istio.destinationRule) || (has(self.stableService) && has(self.canaryService))").message("spec.strategy.canary needs stableService and canaryService (host split), or traffic.istio.destinationRule (subset split)"))]
+#[x_kube(validation = Rule::new("!has(self.traffic) || has(self.traffic.istio.destinationRule) || (has(self.stableService) && has(self.canaryService))").message("spec.strategy.canary needs stableService and canaryService (host split), or traffic.istio.destinationRule (subset split)"))]
+#[x_kube(validation = Rule::new("has(self.traffic) || !has(self.dynamicStableScale) || !self.dynamicStableScale").message("spec.strategy.canary.dynamicStableScale needs traffic: without it the stable revision shrinks with each step anyway"))]
+#[x_kube(validation = Rule::new("has(self.traffic) || !self.steps.exists(s, has(s.setHeaderRoute) || has(s.setMirrorRoute))").message("spec.strategy.canary.steps: setHeaderRoute and setMirrorRoute need traffic"))]
+#[x_kube(validation = Rule::new("!has(self.traffic) || self.steps.all(s, !has(s.setHeaderRoute) || self.traffic.managedRoutes.exists(r, r.name == s.setHeaderRoute.name))").message("spec.strategy.canary.steps: setHeaderRoute names a route that traffic.managedRoutes does not list"))]
+#[x_kube(validation = Rule::new("!has(self.traffic) || self.steps.all(s, !has(s.setMirrorRoute) || self.traffic.managedRoutes.exists(r, r.name == s.setMirrorRoute.name))").message("spec.strategy.canary.steps: setMirrorRoute names a route that traffic.managedRoutes does not list"))]
+#[x_kube(validation = Rule::new("self.steps.all(s, !has(s.setWeight) || s.setWeight <= (has(self.traffic) && has(self.traffic.maxWeight) ? self.traffic.maxWeight : 100))").message("spec.strategy.canary.steps: setWeight is above traffic.maxWeight (default 100)"))]
 #[x_kube(validation = Rule::new("!has(self.stableService) || !has(self.canaryService) || self.stableService != self.canaryService").message("spec.strategy.canary: stableService and canaryService must be two different Services"))]
 pub struct CanaryStrategy {
     /// The Service that selects the stable revision. Needed for a host split.
@@ -24,8 +34,10 @@ pub struct CanaryStrategy {
     #[schemars(length(min = 1, max = 63))]
     pub canary_service: Option<String>,
 
-    /// Which routes to edit.
-    pub traffic: Traffic,
+    /// Which routes to edit. Without it the share of pods is the weight: the canary has
+    /// `setWeight` percent of `spec.replicas`, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
 
     /// The steps, in order; after the last one the new revision is promoted. Without steps it is
     /// promoted as soon as its pods are available.
@@ -37,13 +49,28 @@ pub struct CanaryStrategy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<BackgroundAnalysis>,
 
-    /// The most pods above `spec.replicas`, all revisions together. Default 100%. The canary grows
-    /// to full size beside the stable revision, so less than 100% is refused; the limit matters
-    /// when a third revision arrives while the second still drains.
+    /// The most pods above `spec.replicas`, all revisions together; a fraction counts as one more
+    /// pod. Default 100% with traffic, where less is refused: the canary grows to full size beside
+    /// the stable revision. Default 25% without traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_surge: Option<IntOrPercent>,
 
-    /// The fewest pods of the canary while its weight is above 0. Default 1.
+    /// The most pods below `spec.replicas` that may be missing while pods are replaced without
+    /// traffic, or restarted; a fraction counts for nothing. Default 25%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrPercent>,
+
+    /// Lets the stable revision shrink as its weight falls, so that no pod is idle. An abort then
+    /// takes longer: it scales stable up first, and weight goes back as its pods become available.
+    /// Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dynamic_stable_scale: bool,
+
+    /// How many of the canary's pods must be available for a step to be done. Default: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_progress_threshold: Option<ReplicaProgressThreshold>,
+
+    /// The fewest pods of a revision while its weight is above 0. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub min_pods_per_replica_set: Option<i32>,
@@ -57,6 +84,40 @@ pub struct CanaryStrategy {
     /// Default 30s. `0s` keeps them until the next release.
     #[serde(default = "thirty_seconds")]
     pub abort_scale_down_delay: Duration,
+
+    /// Labels and annotations that the pods carry while they are the canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary_metadata: Option<PodMetadata>,
+
+    /// Labels and annotations that the pods carry while they are stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_metadata: Option<PodMetadata>,
+
+    /// Keeps pods of the new revision off the nodes of the stable one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anti_affinity: Option<AntiAffinity>,
+}
+
+/// How many of the canary's pods must be available.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.type == 'Pod' || self.value <= 100").message("replicaProgressThreshold.value: allowed is 1 to 100 with type Percent"))]
+pub struct ReplicaProgressThreshold {
+    /// Percent of the pods that the step asks for, or Pod for a number of pods.
+    #[serde(rename = "type")]
+    pub kind: ThresholdKind,
+    /// The percentage (rounded up to whole pods), or the number of pods.
+    #[schemars(range(min = 1, max = 10000))]
+    pub value: i32,
+}
+
+/// The unit of a threshold.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThresholdKind {
+    /// A percentage of the pods that the step asks for.
+    Percent,
+    /// A number of pods.
+    Pod,
 }
 
 /// Analysis that runs beside the steps.

@@ -37,6 +37,10 @@ pub enum Verb {
     Pause,
     /// Ends a `pause`.
     Resume,
+    /// Leaves the present step as it is and goes to the next one.
+    SkipStep,
+    /// Replaces all pods, one after the other.
+    Restart,
 }
 
 impl std::fmt::Display for Verb {
@@ -48,6 +52,8 @@ impl std::fmt::Display for Verb {
             Self::Retry => "retry",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::SkipStep => "promote --skip-current-step",
+            Self::Restart => "restart",
         })
     }
 }

@@ -73,6 +73,8 @@ pub enum Reason {
     PodsUnavailable,
     /// Pods are there.
     PodsAvailable,
+    /// All pods have been replaced by a restart.
+    Restarted,
     /// A release is under way.
     Progressing,
     /// No release is under way.

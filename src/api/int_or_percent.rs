@@ -25,6 +25,17 @@ impl IntOrPercent {
             }
         }
     }
+
+    /// The number of pods that this means for `replicas`; a fraction counts for nothing.
+    pub fn rounded_down(self, replicas: u32) -> u32 {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => {
+                let pods = u64::from(replicas) * u64::from(percent) / 100;
+                u32::try_from(pods).unwrap_or(u32::MAX)
+            }
+        }
+    }
 }
 
 impl std::str::FromStr for IntOrPercent {

@@ -4,24 +4,32 @@
 //! (`make crds`). Doc comments on fields are user documentation: `kubectl explain` shows them.
 
 mod analysis;
+mod blue_green;
 mod canary;
 mod command;
 mod condition;
 mod duration;
 mod int_or_percent;
+mod match_routes;
 mod metric;
+mod pod_metadata;
+mod rolling;
 mod rollout;
 mod status;
 mod steps;
 mod traffic;
 
 pub use analysis::*;
+pub use blue_green::*;
 pub use canary::*;
 pub use command::*;
 pub use condition::*;
 pub use duration::Duration;
 pub use int_or_percent::IntOrPercent;
+pub use match_routes::*;
 pub use metric::*;
+pub use pod_metadata::*;
+pub use rolling::*;
 pub use rollout::*;
 pub use status::*;
 pub use steps::*;
@@ -43,6 +51,13 @@ pub const FINGERPRINT_ANNOTATION: &str = "sluice.dev/template-fingerprint";
 
 /// Annotation on a ReplicaSet: the revision's running number, as `status.history` shows it.
 pub const REVISION_NUMBER_ANNOTATION: &str = "sluice.dev/revision-number";
+
+/// Annotation on a ReplicaSet's template and its pods: the metadata that their role gave them, as
+/// JSON, so that it can be taken off again.
+pub const ROLE_METADATA_ANNOTATION: &str = "sluice.dev/role-metadata";
+
+/// Finalizer on a Rollout: what it took over is given back before it goes.
+pub const FINALIZER: &str = "sluice.dev/hand-back";
 
 /// Annotation on a Rollout that carries one waiting [`Command`] as JSON.
 pub const COMMAND_ANNOTATION: &str = "sluice.dev/command";

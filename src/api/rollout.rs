@@ -1,10 +1,12 @@
 //! The `Rollout` kind.
 
+use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CanaryStrategy, Duration, RolloutStatus};
+use super::{BlueGreenStrategy, CanaryStrategy, Duration, RollingStrategy, RolloutStatus};
 
 /// A Rollout owns the pods of one workload and replaces one revision by the next under its
 /// strategy: it shifts traffic step by step, judges every step, and rolls back by itself when the
@@ -36,6 +38,8 @@ use super::{CanaryStrategy, Duration, RolloutStatus};
     validation = Rule::new("size(self.metadata.name) <= 52").message("metadata.name: allowed are 52 characters at most, because ReplicaSets and AnalysisRuns add the revision to it")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.template) != has(self.workloadRef)").message("spec has exactly one of template and workloadRef: write the pods here, or name the workload that holds them"))]
+#[x_kube(validation = Rule::new("!has(self.template) || has(self.selector)").message("spec.selector is missing: a spec with a template needs the labels that its pods carry"))]
 pub struct RolloutSpec {
     /// Number of pods wanted. Default 1. An autoscaler may write it through the scale subresource.
     #[serde(default = "one")]
@@ -43,12 +47,19 @@ pub struct RolloutSpec {
     pub replicas: i32,
 
     /// Which pods belong to this Rollout. Its labels must all be on the template's pods. It cannot
-    /// be changed, because running pods would be orphaned.
+    /// be changed, because running pods would be orphaned. Default with workloadRef: the workload's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.selector cannot be changed: running pods would be orphaned; create a new Rollout instead"))]
-    pub selector: LabelSelector,
+    pub selector: Option<LabelSelector>,
 
     /// The pods to run, as in a Deployment. The API server checks it when the revision is created.
-    pub template: PodTemplate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<PodTemplate>,
+
+    /// The workload whose pod template is used, in place of `template`. Its own pods make way for
+    /// those of the Rollout as `scaleDown` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_ref: Option<WorkloadRef>,
 
     /// Seconds that a pod must stay ready before it counts as available. Default 0.
     #[serde(default)]
@@ -74,6 +85,16 @@ pub struct RolloutSpec {
     #[serde(default)]
     pub paused: bool,
 
+    /// Pods older than this are replaced one after the other, as PodDisruptionBudgets allow.
+    /// `kubectl sluice restart` does the same without an edit of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::optional_time_schema")]
+    pub restart_at: Option<Timestamp>,
+
+    /// Going back to a recent revision skips steps, pauses and analysis. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_window: Option<RollbackWindow>,
+
     /// How many finished AnalysisRuns of this Rollout to keep.
     #[serde(default)]
     pub analysis: RunHistory,
@@ -82,12 +103,65 @@ pub struct RolloutSpec {
     pub strategy: Strategy,
 }
 
-/// How one revision replaces the other.
+/// How one revision replaces the other. Exactly one of its fields is set.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.rolling), has(self.blueGreen), has(self.canary)].filter(x, x).size() == 1").message("spec.strategy has exactly one of rolling, blueGreen, canary"))]
 pub struct Strategy {
+    /// Pods are replaced a few at a time, as a Deployment does it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolling: Option<RollingStrategy>,
+    /// The new revision comes up beside the old one, and all traffic is switched at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreenStrategy>,
     /// A share of the traffic goes to the new revision, in steps.
-    pub canary: CanaryStrategy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryStrategy>,
+}
+
+/// A workload whose pod template is used.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.kind != 'StatefulSet' && self.kind != 'DaemonSet'").message("workloadRef.kind: StatefulSet and DaemonSet are not released by Sluice, because their pods have an identity or a node of their own; allowed are Deployment, ReplicaSet, PodTemplate"))]
+#[x_kube(validation = Rule::new("(self.kind == 'PodTemplate') == (self.apiVersion == 'v1') || self.kind in ['StatefulSet', 'DaemonSet']").message("workloadRef.apiVersion: allowed is apps/v1 for Deployment and ReplicaSet, v1 for PodTemplate"))]
+#[x_kube(validation = Rule::new("self.kind in ['Deployment', 'ReplicaSet', 'PodTemplate', 'StatefulSet', 'DaemonSet']").message("workloadRef.kind: allowed are Deployment, ReplicaSet, PodTemplate"))]
+pub struct WorkloadRef {
+    /// `apps/v1` for a Deployment or ReplicaSet, `v1` for a PodTemplate.
+    #[schemars(length(min = 1, max = 63))]
+    pub api_version: String,
+    /// Deployment, ReplicaSet or PodTemplate.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Its name, in the Rollout's namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// When its own pods go: `onSuccess` once the Rollout's pods serve, `progressively` one by one as
+    /// those become available, `never` leaves them. Default onSuccess. They come back when the
+    /// Rollout is deleted.
+    #[serde(default)]
+    pub scale_down: ScaleDown,
+}
+
+/// When the pods of a referenced workload go.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum ScaleDown {
+    /// They stay.
+    Never,
+    /// Once the Rollout's pods serve.
+    #[default]
+    OnSuccess,
+    /// One by one, as the Rollout's pods become available.
+    Progressively,
+}
+
+/// Which revisions are recent enough to go back to at once.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackWindow {
+    /// How many revisions before the stable one.
+    #[schemars(range(min = 1, max = 100))]
+    pub revisions: i32,
 }
 
 /// Labels that select pods. Only equality is allowed: the labels become Service selectors.
@@ -111,6 +185,13 @@ pub struct PodTemplate {
     /// The pod spec.
     #[schemars(schema_with = "super::open_schema")]
     pub spec: Map<String, Value>,
+}
+
+impl RolloutSpec {
+    /// The images of the template's containers; none where the workload has the template.
+    pub fn images(&self) -> Vec<String> {
+        self.template.as_ref().map(PodTemplate::images).unwrap_or_default()
+    }
 }
 
 impl PodTemplate {

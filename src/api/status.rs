@@ -44,7 +44,8 @@ pub struct RolloutStatus {
     /// The step that the release is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepStatus>,
-    /// Weights as they were last seen in the routes, in percent.
+    /// Weights as they were last seen in the routes, in percent (or parts of `traffic.maxWeight`).
+    /// Without routes: the shares of the pods, or which colour is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
     /// Pauses that hold the release.
@@ -68,6 +69,21 @@ pub struct RolloutStatus {
     /// Somebody else's writes to the weights during this release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contest: Option<Contest>,
+    /// The generation of the referenced workload that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_observed_generation: Option<i64>,
+    /// Pods older than this are replaced: the later of `spec.restartAt` and the last `restart`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::optional_time_schema")]
+    pub restart_at: Option<Timestamp>,
+    /// The restart that has been carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::optional_time_schema")]
+    pub restarted_at: Option<Timestamp>,
+    /// What was taken over and is given back when it is not named any more: `Service/NAME`,
+    /// `DestinationRule/NAME/SUBSET`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
     /// The last command that was carried out or refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_command: Option<CommandRecord>,
@@ -133,7 +149,7 @@ pub struct StepStatus {
     pub started_at: Timestamp,
 }
 
-/// Weights in percent; they sum to 100.
+/// Weights; they sum to 100, or to `traffic.maxWeight`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Weights {
@@ -144,9 +160,9 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// `canary` percent for the canary and the rest for stable.
-    pub fn canary(canary: i32) -> Self {
-        Self { stable: 100 - canary, canary }
+    /// `canary` parts of `total` for the canary and the rest for stable.
+    pub fn of(total: i32, canary: i32) -> Self {
+        Self { stable: total - canary, canary }
     }
 }
 

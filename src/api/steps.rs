@@ -4,16 +4,19 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AnalysisArgument, Duration, JobProvider, Metric, TemplateRef};
+use super::{
+    AnalysisArgument, Duration, JobProvider, Metric, SetHeaderRoute, SetMirrorRoute, TemplateRef,
+};
 
 /// One step of a canary release. Exactly one of its fields is set.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.setWeight), has(self.pause), has(self.setCanaryScale), has(self.analysis), has(self.job)].filter(x, x).size() == 1").message("a step has exactly one of setWeight, pause, setCanaryScale, analysis, job"))]
+#[x_kube(validation = Rule::new("[has(self.setWeight), has(self.pause), has(self.setCanaryScale), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.analysis), has(self.job), has(self.ramp)].filter(x, x).size() == 1").message("a step has exactly one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp"))]
 pub struct Step {
-    /// Sends this share of the traffic (0 to 100, percent) to the canary, once it has the pods for it.
+    /// Sends this share of the traffic (0 to 100, percent; or up to `traffic.maxWeight`) to the
+    /// canary, once it has the pods for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 100))]
+    #[schemars(range(min = 0, max = 100_000))]
     pub set_weight: Option<i32>,
     /// Waits: for a time, or until somebody promotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,12 +24,48 @@ pub struct Step {
     /// Sets the number of canary pods apart from the weight, until the next setCanaryScale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_canary_scale: Option<SetCanaryScale>,
+    /// Sends requests with certain headers to the canary, whatever the weight, until a later step
+    /// with this name and no match takes the route away, or the release ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_header_route: Option<SetHeaderRoute>,
+    /// Sends a copy of certain requests to the canary, whose answers are thrown away, until a later
+    /// step with this name and no match takes the route away, or the release ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_mirror_route: Option<SetMirrorRoute>,
     /// Waits for an analysis; when it fails, the release is rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<StepAnalysis>,
     /// Waits for a Job (a smoke test); when it fails, the release is rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobProvider>,
+    /// Stands for a row of `setWeight` and `pause` steps. They are counted one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Ramp>,
+}
+
+/// A row of weights from `from` to `to` with a pause after each. Exactly one of `by` and `factor` is
+/// set.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.by) != has(self.factor)").message("ramp has exactly one of by, factor"))]
+#[x_kube(validation = Rule::new("self.from < self.to").message("ramp: from must be below to"))]
+pub struct Ramp {
+    /// The first weight.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub from: i32,
+    /// The last weight; reached exactly.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub to: i32,
+    /// Added for each further weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub by: Option<i32>,
+    /// Multiplies each weight to give the next, such as 2 for 1, 2, 4, 8; at least 1 is added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1.05, max = 100))]
+    pub factor: Option<f64>,
+    /// The pause after each weight.
+    pub every: Duration,
 }
 
 /// Waits: for `duration`, or without it until somebody promotes.

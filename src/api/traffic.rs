@@ -12,6 +12,29 @@ use super::Duration;
 pub struct Traffic {
     /// Istio VirtualServices, and for a subset split a DestinationRule.
     pub istio: Istio,
+
+    /// The sum of a route's weights, and so the highest `setWeight`. Default 100; with 1000 a weight
+    /// of 1 is 0.1 %.
+    #[serde(default = "hundred")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_weight: i32,
+
+    /// Names of the routes that `setHeaderRoute` and `setMirrorRoute` may add to the VirtualServices,
+    /// first of all routes and in this order. Routes with these names belong to Sluice: they are
+    /// removed when no step asks for them.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    #[x_kube(validation = Rule::new("self.all(r, self.exists_one(s, s.name == r.name))").message("managedRoutes: each name may stand there once"))]
+    pub managed_routes: Vec<ManagedRoute>,
+}
+
+/// A route that steps may add to the VirtualServices.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedRoute {
+    /// Its name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
 }
 
 /// Istio routes.
@@ -102,4 +125,8 @@ pub struct DestinationRuleRef {
 
 fn two_seconds() -> Duration {
     Duration::from_secs(2)
+}
+
+fn hundred() -> i32 {
+    100
 }

@@ -5,6 +5,7 @@
 //! writes. Nothing is written without the lease.
 
 mod objects;
+mod role;
 mod run;
 
 pub use run::{JobStart, RunApplier};
@@ -12,12 +13,15 @@ pub use run::{JobStart, RunApplier};
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Service};
+use k8s_openapi::api::{
+    apps::v1::ReplicaSet,
+    core::v1::{Pod, Service},
+};
 use kube::{
     Api, Client,
     api::{
-        ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
-        PropagationPolicy,
+        ApiResource, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, PostParams,
+        Preconditions, PropagationPolicy,
     },
     core::GroupVersionKind,
 };
@@ -179,7 +183,7 @@ impl Applier<'_> {
                 delete(&api, name, Some(uid)).await
             }
             Write::SelectRevision { service, from, to } => {
-                let patch = objects::select(from.as_deref(), to);
+                let patch = objects::select(from.as_deref(), to.as_deref());
                 self.patch::<Service>(namespace, service, patch, Kind::Service).await
             }
             Write::EditRoute { kind, namespace, name, resource_version, from, to } => {
@@ -206,6 +210,41 @@ impl Applier<'_> {
                 Ok(Some(object.observed(Kind::AnalysisRun)))
             }
             Write::DeleteRun { name } => delete(&self.runs(namespace), name, None).await,
+            Write::Evict { name, uid } => self.evict(namespace, name, uid).await,
+            Write::ScaleWorkload { kind, name, uid, from, to } => {
+                let patch: Patch<()> = json_patch(objects::scale(uid, *from, *to))?;
+                let api = self.dynamic(namespace, &resource("apps", "v1", kind.as_str()));
+                let object = api.patch(name, &params(), &patch).await?;
+                Ok(Some(object.observed(Kind::Workload(*kind))))
+            }
+            Write::RoleOfSet { name, uid, from, to } => {
+                let own = Value::Object(world.template.metadata.clone());
+                let change = role::change(from.as_ref(), to, &own);
+                let patch = serde_json::json!({
+                    "metadata": {"uid": uid}, "spec": {"template": {"metadata": change}},
+                });
+                let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
+                let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
+                Ok(Some(object.observed(Kind::ReplicaSet)))
+            }
+            Write::RoleOfPod { name, uid, from, to } => {
+                let own = Value::Object(world.template.metadata.clone());
+                let mut change = role::change(from.as_ref(), to, &own);
+                change["uid"] = uid.as_str().into();
+                let patch = serde_json::json!({"metadata": change});
+                let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+                let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
+                Ok(Some(object.observed(Kind::Pod)))
+            }
+            Write::Finalizer { present } => {
+                let patch = objects::finalizers(&world.rollout.finalizers, *present, version);
+                let api = self.dynamic(namespace, &resource("sluice.dev", "v1alpha1", "Rollout"));
+                let patch: Patch<()> = json_patch(patch)?;
+                let object = api.patch(&world.rollout.name, &params(), &patch).await?;
+                version.clone_from(&object.metadata.resource_version.clone().unwrap_or_default());
+                // Without its last finalizer the object is gone: the watch says so.
+                Ok(present.then(|| object.observed(Kind::Rollout)))
+            }
             Write::ClearCommand => {
                 let patch = objects::without_annotation(COMMAND_ANNOTATION, version);
                 let api = self.dynamic(namespace, &resource("sluice.dev", "v1alpha1", "Rollout"));
@@ -225,7 +264,7 @@ impl Applier<'_> {
         owner: &Value,
     ) -> Result<Option<Object>, Failure> {
         let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), &world.rollout.namespace);
-        let body = objects::replica_set(new, &world.rollout.spec, owner);
+        let body = objects::replica_set(new, world, owner);
         let body: ReplicaSet =
             serde_json::from_value(body).map_err(|error| Failure::template(&error))?;
         match api.create(&post(), &body).await {
@@ -243,6 +282,32 @@ impl Applier<'_> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Evicts a pod. That a PodDisruptionBudget forbids it is remembered and no error: it is asked
+    /// again later.
+    async fn evict(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<Option<Object>, Failure> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = EvictParams {
+            delete_options: Some(DeleteParams::default().preconditions(preconditions)),
+            ..EvictParams::default()
+        };
+        match api.evict(name, &params).await {
+            Ok(_) => self.caches.forget_refused_eviction(namespace, name),
+            Err(kube::Error::Api(status)) if status.code == 429 => {
+                let now = (self.now)();
+                self.caches.remember_refused_eviction(namespace, name, now, &status.message);
+            }
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
     }
 
     async fn patch<K>(
@@ -305,7 +370,7 @@ impl Failure {
     }
 
     fn template(error: &serde_json::Error) -> Self {
-        Self::Malformed(format!("spec.template is no pod template: {error}"))
+        Self::Malformed(format!("the pod template cannot be read: {error}"))
     }
 }
 
@@ -324,8 +389,21 @@ fn describe(write: &Write) -> String {
         Write::Scale { name, from, to, .. } => {
             format!("scale ReplicaSet {name} from {from} to {to}")
         }
+        Write::Evict { name, .. } => format!("evict pod {name}"),
+        Write::ScaleWorkload { kind, name, from, to, .. } => {
+            format!("scale {} {name} from {from} to {to}", kind.as_str())
+        }
+        Write::RoleOfSet { name, .. } => format!("set the role's metadata of ReplicaSet {name}"),
+        Write::RoleOfPod { name, .. } => format!("set the role's metadata of pod {name}"),
+        Write::Finalizer { present: true } => "add the finalizer".into(),
+        Write::Finalizer { present: false } => "remove the finalizer".into(),
         Write::DeleteReplicaSet { name, .. } => format!("delete ReplicaSet {name}"),
-        Write::SelectRevision { service, to, .. } => format!("let Service {service} select {to}"),
+        Write::SelectRevision { service, to: Some(to), .. } => {
+            format!("let Service {service} select {to}")
+        }
+        Write::SelectRevision { service, to: None, .. } => {
+            format!("let Service {service} select any revision")
+        }
         Write::EditRoute { kind, namespace, name, .. } => {
             format!("edit {kind:?} {namespace}/{name}")
         }

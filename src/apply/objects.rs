@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::role;
+
 use crate::{
     api::{
-        AnalysisRunSpec, CANONICAL_REVISION_LABEL, FINGERPRINT_ANNOTATION, REVISION_LABEL,
-        REVISION_NUMBER_ANNOTATION, RolloutSpec,
+        AnalysisRunSpec, CANONICAL_REVISION_LABEL, FINALIZER, FINGERPRINT_ANNOTATION,
+        REVISION_LABEL, REVISION_NUMBER_ANNOTATION,
     },
     plan::NewReplicaSet,
+    world::World,
 };
 
 /// The owner reference to a Rollout.
@@ -26,8 +29,8 @@ pub(super) fn owner(name: &str, uid: &str) -> Value {
 
 /// The ReplicaSet of a new revision. Its pods carry the revision as a label, and, unless the user
 /// set it, as Istio's canonical revision, so that Istio's own metrics tell the revisions apart.
-pub(super) fn replica_set(new: &NewReplicaSet, spec: &RolloutSpec, owner: &Value) -> Value {
-    let mut metadata = Value::Object(spec.template.metadata.clone());
+pub(super) fn replica_set(new: &NewReplicaSet, world: &World, owner: &Value) -> Value {
+    let mut metadata = Value::Object(world.template.metadata.clone());
     let revision = json!(new.revision);
     let mut labels = metadata.get("labels").cloned().unwrap_or_else(|| json!({}));
     labels[REVISION_LABEL] = revision.clone();
@@ -35,8 +38,15 @@ pub(super) fn replica_set(new: &NewReplicaSet, spec: &RolloutSpec, owner: &Value
         labels[CANONICAL_REVISION_LABEL] = revision.clone();
     }
     metadata["labels"] = labels.clone();
+    if let Some(role) = &new.role {
+        role::put(&mut metadata, role);
+    }
+    let mut pods = Value::Object(world.template.spec.clone());
+    if let (Some(anti_affinity), Some(other)) = (&world.program.anti_affinity, &new.apart_from) {
+        role::keep_apart(&mut pods, anti_affinity, other);
+    }
     let mut selector: BTreeMap<&str, &str> =
-        spec.selector.match_labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        world.selector.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     selector.insert(REVISION_LABEL, &new.revision);
     json!({
         "apiVersion": "apps/v1",
@@ -52,9 +62,9 @@ pub(super) fn replica_set(new: &NewReplicaSet, spec: &RolloutSpec, owner: &Value
         },
         "spec": {
             "replicas": new.replicas,
-            "minReadySeconds": spec.min_ready_seconds,
+            "minReadySeconds": world.rollout.spec.min_ready_seconds,
             "selector": {"matchLabels": selector},
-            "template": {"metadata": metadata, "spec": spec.template.spec},
+            "template": {"metadata": metadata, "spec": pods},
         },
     })
 }
@@ -120,16 +130,32 @@ pub(super) fn adopt(uid: &str, owner: &Value) -> Value {
     ])
 }
 
-/// A JSON patch that lets a Service select a revision, if it still selects the old one.
-pub(super) fn select(from: Option<&str>, to: &str) -> Value {
+/// A JSON patch that lets a Service select a revision, or pods of any revision, if it still selects
+/// the old one.
+pub(super) fn select(from: Option<&str>, to: Option<&str>) -> Value {
     let path = format!("/spec/selector/{}", REVISION_LABEL.replace('/', "~1"));
-    match from {
-        Some(from) => json!([
+    match (from, to) {
+        (Some(from), Some(to)) => json!([
             {"op": "test", "path": path, "value": from},
             {"op": "replace", "path": path, "value": to},
         ]),
-        None => json!([{"op": "add", "path": path, "value": to}]),
+        (Some(from), None) => json!([
+            {"op": "test", "path": path, "value": from},
+            {"op": "remove", "path": path},
+        ]),
+        (None, Some(to)) => json!([{"op": "add", "path": path, "value": to}]),
+        (None, None) => json!([]),
     }
+}
+
+/// A JSON patch that replaces the finalizers of a Rollout, if it is unchanged.
+pub(super) fn finalizers(before: &[String], present: bool, resource_version: &str) -> Value {
+    let others = before.iter().filter(|finalizer| *finalizer != FINALIZER);
+    let after: Vec<&str> = others.map(String::as_str).chain(present.then_some(FINALIZER)).collect();
+    json!([
+        unchanged_since(resource_version),
+        {"op": "add", "path": "/metadata/finalizers", "value": after},
+    ])
 }
 
 /// A JSON patch that removes an annotation, if the object is unchanged.
@@ -140,10 +166,12 @@ pub(super) fn without_annotation(annotation: &str, resource_version: &str) -> Va
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::api::Rollout;
 
-    fn spec() -> RolloutSpec {
+    fn world() -> World {
         let rollout: Rollout = serde_json::from_value(json!({
             "apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"},
             "spec": {
@@ -156,7 +184,21 @@ mod tests {
             },
         }))
         .unwrap();
-        rollout.spec
+        let rollout = crate::world::Rollout {
+            namespace: "shop".into(),
+            name: "web".into(),
+            uid: "u".into(),
+            resource_version: "1".into(),
+            generation: 1,
+            deleting: false,
+            finalizers: Vec::new(),
+            spec: Arc::new(rollout.spec),
+            status: Arc::default(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+            command: None,
+            object: Arc::default(),
+        };
+        World::of(rollout, jiff::Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -167,8 +209,10 @@ mod tests {
             fingerprint: "v1:x".into(),
             number: 3,
             replicas: 2,
+            role: None,
+            apart_from: None,
         };
-        let set = replica_set(&new, &spec(), &owner("web", "u"));
+        let set = replica_set(&new, &world(), &owner("web", "u"));
         let labels = &set["spec"]["template"]["metadata"]["labels"];
         assert_eq!(labels["sluice.dev/revision"], "abc");
         assert_eq!(labels["service.istio.io/canonical-revision"], "abc");
@@ -182,16 +226,19 @@ mod tests {
 
     #[test]
     fn a_canonical_revision_of_the_user_stays() {
-        let mut spec = spec();
-        spec.template.metadata["labels"][CANONICAL_REVISION_LABEL] = json!("mine");
+        let mut world = world();
+        let template = Arc::make_mut(&mut world.template);
+        template.metadata["labels"][CANONICAL_REVISION_LABEL] = json!("mine");
         let new = NewReplicaSet {
             name: String::new(),
             revision: "abc".into(),
             fingerprint: String::new(),
             number: 1,
             replicas: 0,
+            role: None,
+            apart_from: None,
         };
-        let set = replica_set(&new, &spec, &owner("web", "u"));
+        let set = replica_set(&new, &world, &owner("web", "u"));
         assert_eq!(set["metadata"]["labels"][CANONICAL_REVISION_LABEL], "mine");
     }
 

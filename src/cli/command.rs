@@ -8,7 +8,7 @@ use crate::api::{Rollout, Verb};
 use super::{
     abort,
     exit::Failure,
-    pause, promote, resume, retry,
+    pause, promote, restart, resume, retry,
     state::{self, Release, Waiting},
 };
 
@@ -66,6 +66,8 @@ pub fn command_for(verb: Verb, rollout: &Rollout) -> Result<Decision, Failure> {
         Verb::Retry => retry::decide(rollout),
         Verb::Pause => pause::decide(rollout),
         Verb::Resume => resume::decide(rollout),
+        Verb::SkipStep => promote::decide_skip(rollout),
+        Verb::Restart => restart::decide(rollout),
     };
     // A spec that the controller has not looked at may be a new release: then "no release" is no
     // answer, but a command on the release that everybody sees is.

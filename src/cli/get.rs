@@ -216,7 +216,7 @@ fn rollout_cells(rollout: &Rollout, columns: Columns, now: Timestamp) -> Vec<Cel
     if columns.wide {
         cells.push(status.stable_revision.unwrap_or_else(dash).into());
         cells.push(status.current_revision.unwrap_or_else(dash).into());
-        cells.push(rollout.spec.template.images().join(",").into());
+        cells.push(rollout.spec.images().join(",").into());
     }
     cells
 }

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::api::{
-    CanaryStrategy, CommandRecord, ConditionType, PauseReason, Rollout, RolloutStatus,
+use crate::{
+    api::{CommandRecord, ConditionType, PauseReason, Rollout, RolloutStatus},
+    world::{Program, Shift},
 };
 
 use super::{
@@ -34,7 +35,7 @@ pub fn render(rollout: &Rollout, now: Timestamp, style: Style) -> String {
     for problem in problems(status) {
         rows.add("Problem", Paint::Bad, problem);
     }
-    rows.add("Strategy", Paint::Plain, strategy(&rollout.spec.strategy.canary));
+    rows.add("Strategy", Paint::Plain, strategy(&Program::new(&rollout.spec)));
     rows.add("Step", Paint::Plain, step(rollout, status, now));
     if let Some(weights) = &status.weights {
         let text = format!(
@@ -90,19 +91,27 @@ fn problems(status: &RolloutStatus) -> Vec<String> {
         .collect()
 }
 
-fn strategy(canary: &CanaryStrategy) -> String {
-    let istio = &canary.traffic.istio;
-    let services: Vec<&str> =
-        istio.virtual_services.iter().map(|service| service.name.as_str()).collect();
-    let split = match (&istio.destination_rule, &canary.stable_service, &canary.canary_service) {
+fn strategy(program: &Program) -> String {
+    let name = program.strategy.field();
+    let rule = program.istio().and_then(|istio| istio.destination_rule.as_ref());
+    let split = match (rule, &program.stable_service, &program.canary_service) {
         (Some(rule), _, _) => format!(
             "DestinationRule {}, subsets {} and {}",
             rule.name, rule.stable_subset, rule.canary_subset
         ),
         (None, Some(stable), Some(canary)) => format!("Services {stable} and {canary}"),
-        _ => "no Services named".to_owned(),
+        (None, Some(service), None) | (None, None, Some(service)) => format!("Service {service}"),
+        (None, None, None) => "no Services named".to_owned(),
     };
-    format!("canary by VirtualService {}; {split}", services.join(", "))
+    let by = match (program.istio(), program.shift) {
+        (Some(istio), _) => {
+            let names = istio.virtual_services.iter().map(|service| service.name.as_str());
+            format!("by VirtualService {}", names.collect::<Vec<_>>().join(", "))
+        }
+        (None, Shift::Switch) => "by the Service's selector".to_owned(),
+        (None, Shift::Routes | Shift::Pods) => "by the number of pods".to_owned(),
+    };
+    format!("{name} {by}; {split}")
 }
 
 fn step(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
@@ -121,7 +130,7 @@ fn step(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
         "the rest is skipped (promote --full)".to_owned()
     } else if let Some(current) = state::current_step(rollout) {
         // Counted from 1, as in the controller's message.
-        let (what, since) = (state::describe(current), age(step.started_at, now));
+        let (what, since) = (state::describe(&current), age(step.started_at, now));
         format!("{}/{}, {what}, for {since}", step.index + 1, step.of)
     } else {
         format!("{} done", step.text)

@@ -23,6 +23,7 @@ pub mod pause;
 pub mod plugin;
 pub mod pods;
 pub mod promote;
+pub mod restart;
 pub mod resume;
 pub mod retry;
 pub mod send;

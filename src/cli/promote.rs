@@ -38,6 +38,15 @@ pub fn decide_full(rollout: &Rollout) -> Result<Decision, Failure> {
     })
 }
 
+/// What `promote --skip-current-step` does.
+pub fn decide_skip(rollout: &Rollout) -> Result<Decision, Failure> {
+    match state::release(rollout) {
+        Release::Running => Ok(Decision::write(Verb::SkipStep)),
+        Release::Aborted => decide(rollout),
+        Release::Complete | Release::Unseen => Ok(complete(rollout)),
+    }
+}
+
 /// There is no release. A Rollout that `spec.paused` holds is let go; one that is merely healthy
 /// is not, because a person who promotes a past release does not mean the next one.
 fn complete(rollout: &Rollout) -> Decision {

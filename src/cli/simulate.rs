@@ -28,7 +28,7 @@ pub async fn run(flags: &Flags, terminal: Terminal, out: &mut dyn Write) -> Resu
     let choice = Choice { rollout: flags.rollout.clone(), namespace: flags.namespace.clone() };
     let manifests = Manifests::read(&sources, &choice)
         .map_err(|errors| Failure::plain(errors.join("\nerror: ")))?;
-    let from = manifests.rollout.spec.template.images().into_iter().next().unwrap_or_default();
+    let from = manifests.rollout.spec.images().into_iter().next().unwrap_or_default();
     let to = flags.image.clone().unwrap_or_else(|| next(&from));
     if to == from {
         return Err(Failure::usage(format!(

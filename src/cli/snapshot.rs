@@ -37,7 +37,14 @@ pub struct Selectors {
 impl Selectors {
     /// The selectors of `rollout`.
     pub fn of(rollout: &Rollout) -> Self {
-        let labels = &rollout.spec.selector.match_labels;
+        // With a workload the status knows the selector.
+        let of_status = || {
+            let text = rollout.status.as_ref().map(|status| status.selector.as_str());
+            let pairs = text.unwrap_or_default().split(',').filter_map(|pair| pair.split_once('='));
+            pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+        };
+        let own = rollout.spec.selector.as_ref().map(|selector| selector.match_labels.clone());
+        let labels = own.unwrap_or_else(of_status);
         let pairs: Vec<String> =
             labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         Self { pods: pairs.join(","), analysis: format!("{ROLLOUT_LABEL}={}", rollout.name_any()) }

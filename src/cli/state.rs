@@ -1,8 +1,9 @@
 //! How a Rollout stands, read from the object alone: the exit code of `status`, its one line, and
 //! what a person may do next. Pure.
 
-use crate::api::{
-    COMMAND_ANNOTATION, Command, Pause, PauseReason, Phase, Rollout, RolloutStatus, Step,
+use crate::{
+    api::{COMMAND_ANNOTATION, Command, Pause, PauseReason, Phase, Rollout, RolloutStatus, Step},
+    world::Program,
 };
 
 use super::exit::Exit;
@@ -62,10 +63,10 @@ pub fn waiting(rollout: &Rollout) -> Option<Waiting> {
 }
 
 /// The step that the release is in, as the spec has it.
-pub fn current_step(rollout: &Rollout) -> Option<&Step> {
+pub fn current_step(rollout: &Rollout) -> Option<Step> {
     let step = rollout.status.as_ref()?.step.as_ref()?;
     let index = usize::try_from(step.index).ok()?;
-    rollout.spec.strategy.canary.steps.get(index)
+    Program::new(&rollout.spec).step(index).cloned()
 }
 
 /// Whether a pause of this kind holds the release.
@@ -104,7 +105,7 @@ pub fn exit_code(rollout: &Rollout) -> Exit {
 /// Whether nothing but a pause with a duration holds the release.
 fn waits_for_time(rollout: &Rollout) -> bool {
     let timed = current_step(rollout)
-        .and_then(|step| step.pause.as_ref())
+        .and_then(|step| step.pause)
         .is_some_and(|pause| pause.duration.is_some());
     timed
         && !rollout.spec.paused
@@ -267,7 +268,7 @@ mod tests {
             (
                 "timed pause",
                 with(paused(), &|rollout| {
-                    rollout.spec.strategy.canary.steps[1].pause = Some(Pause {
+                    rollout.spec.strategy.canary.as_mut().unwrap().steps[1].pause = Some(Pause {
                         duration: Some(crate::api::Duration::from_secs(60)),
                         ..Pause::default()
                     });
@@ -278,7 +279,7 @@ mod tests {
                 "timed pause, and held by the spec",
                 with(paused(), &|rollout| {
                     rollout.spec.paused = true;
-                    rollout.spec.strategy.canary.steps[1].pause = Some(Pause {
+                    rollout.spec.strategy.canary.as_mut().unwrap().steps[1].pause = Some(Pause {
                         duration: Some(crate::api::Duration::from_secs(60)),
                         ..Pause::default()
                     });

@@ -143,7 +143,7 @@ fn known_revisions(snapshot: &Snapshot) -> Vec<Revision<'_>> {
         known.push(Revision {
             hash: current.clone(),
             number: Some(status.revision),
-            images: snapshot.rollout.spec.template.images(),
+            images: snapshot.rollout.spec.images(),
             sets: Vec::new(),
         });
     }

@@ -25,6 +25,7 @@ use crate::{
         traffic,
         transcript::Line,
     },
+    world::Program,
 };
 
 use super::{exit::Exit, snapshot::Snapshot, state};
@@ -204,7 +205,9 @@ impl Trial {
 
     fn routes_of(&self) -> Vec<(String, String)> {
         let Some(rollout) = self.rollout() else { return Vec::new() };
-        let routes = rollout.spec.strategy.canary.traffic.istio.virtual_services.into_iter();
+        let program = Program::new(&rollout.spec);
+        let istio = program.traffic.map(|traffic| traffic.istio);
+        let routes = istio.into_iter().flat_map(|istio| istio.virtual_services);
         let named = |route: crate::api::VirtualServiceRef| {
             (route.namespace.unwrap_or_else(|| self.namespace.clone()), route.name)
         };
@@ -368,7 +371,7 @@ impl Trial {
 
 /// Whether it is in a pause step that a person may promote, and nothing else holds it.
 fn waits_in_a_pause(rollout: &Rollout) -> bool {
-    let pause = state::current_step(rollout).and_then(|step| step.pause.as_ref());
+    let pause = state::current_step(rollout).and_then(|step| step.pause);
     pause.is_some_and(|pause| pause.duration.is_none())
         && state::held(rollout, PauseReason::Step)
         && !rollout.spec.paused
@@ -379,7 +382,7 @@ fn waits_in_a_pause(rollout: &Rollout) -> bool {
 
 /// Whether the pause has an end without a person.
 fn ends_by_itself(rollout: &Rollout) -> bool {
-    let pause = state::current_step(rollout).and_then(|step| step.pause.as_ref());
+    let pause = state::current_step(rollout).and_then(|step| step.pause);
     let end = pause.and_then(|pause| pause.on_timeout);
     end.is_some_and(|end| end != OnTimeout::Hold)
 }

@@ -22,7 +22,10 @@ use kube::{
     core::GroupVersionKind,
 };
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    sync::{
+        Notify,
+        mpsc::{UnboundedReceiver, unbounded_channel},
+    },
     task::JoinSet,
 };
 
@@ -38,7 +41,7 @@ use crate::{
         health::{self, Health},
         metrics::Metrics,
     },
-    world::World,
+    world::{WorkloadKind, World},
 };
 use clock::Clock;
 use lease::{Candidate, LeaseFence};
@@ -84,6 +87,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Who wants to know of each write and its reason.
     pub journal: Option<Arc<dyn Journal>>,
+    /// Is told when a Rollout has changed: it may name a kind that is not watched yet.
+    rollouts_changed: Notify,
     refusals: Refusals,
     istio_version: RwLock<String>,
 }
@@ -106,6 +111,7 @@ impl Context {
             http: HttpClients::new(),
             metrics,
             journal: None,
+            rollouts_changed: Notify::new(),
             refusals: Refusals::default(),
             istio_version: RwLock::new(String::new()),
         }
@@ -203,6 +209,9 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     watches::start(&context, &mut tasks, &sender);
     tasks.spawn(watches::istio(context.clone(), sender.clone()));
+    for kind in [WorkloadKind::Deployment, WorkloadKind::ReplicaSet, WorkloadKind::PodTemplate] {
+        tasks.spawn(watches::workloads(context.clone(), kind, sender.clone()));
+    }
     tokio::pin!(stop);
 
     let mut queue = Queue::default();

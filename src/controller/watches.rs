@@ -22,6 +22,7 @@ use super::Context;
 use crate::{
     api::{GROUP, REVISION_LABEL, RUN_LABEL},
     observe::{Kind, Touched, Watched},
+    world::WorkloadKind,
 };
 
 /// The kinds without which nothing can be decided. Istio's may be absent from the cluster.
@@ -98,6 +99,30 @@ pub(super) async fn istio(context: Arc<Context>, out: UnboundedSender<Report>) {
         tasks.spawn(follow(api, watcher::Config::default(), kind, context.clone(), out.clone()));
     }
     tasks.join_next().await;
+}
+
+/// Watches a kind of workload as soon as a Rollout names one: a cluster without them pays nothing.
+pub(super) async fn workloads(
+    context: Arc<Context>,
+    kind: WorkloadKind,
+    out: UnboundedSender<Report>,
+) {
+    loop {
+        let changed = context.rollouts_changed.notified();
+        if context.caches.needs_workloads(kind) {
+            break;
+        }
+        changed.await;
+    }
+    let (group, plural) = match kind {
+        WorkloadKind::Deployment => ("apps", "deployments"),
+        WorkloadKind::ReplicaSet => ("apps", "replicasets"),
+        WorkloadKind::PodTemplate => ("", "podtemplates"),
+    };
+    let gvk = GroupVersionKind::gvk(group, "v1", kind.as_str());
+    let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+    let api = dynamic(&context, &resource, false);
+    follow(api, watcher::Config::default(), Kind::Workload(kind), context.clone(), out).await;
 }
 
 /// The newest version of Istio's networking group that the cluster serves both kinds at.
@@ -181,6 +206,9 @@ async fn follow<K>(
                 continue;
             }
         };
+        if kind == Kind::Rollout {
+            context.rollouts_changed.notify_waiters();
+        }
         if !touched.is_empty() && out.send(Report::Touched(touched)).is_err() {
             return;
         }

@@ -8,7 +8,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::cache::Key;
-use crate::api::RolloutSpec;
+use crate::{
+    api::RolloutSpec,
+    world::{Program, WorkloadKind},
+};
 
 /// An object that a Rollout names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +24,8 @@ pub(super) enum Named {
     Route(Key, String),
     /// A DestinationRule.
     DestinationRule(Key),
+    /// A workload whose template is used.
+    Workload(WorkloadKind, Key),
 }
 
 impl Named {
@@ -38,6 +43,9 @@ impl Named {
             }
             Self::DestinationRule((namespace, name)) => {
                 format!("DestinationRule {namespace}/{name}")
+            }
+            Self::Workload(kind, (namespace, name)) => {
+                format!("{} {namespace}/{name}", kind.as_str())
             }
         }
     }
@@ -93,6 +101,12 @@ impl Claims {
         others
     }
 
+    /// Whether any Rollout names a workload of this kind.
+    pub(super) fn needs(&self, kind: WorkloadKind) -> bool {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.by_object.keys().any(|named| matches!(named, Named::Workload(of, _) if *of == kind))
+    }
+
     /// The Rollouts that name an object.
     pub(super) fn of(&self, object: &Named) -> BTreeSet<Key> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
@@ -122,21 +136,26 @@ impl Claims {
 }
 
 fn named(namespace: &str, spec: &RolloutSpec) -> BTreeSet<Named> {
-    let canary = &spec.strategy.canary;
+    let program = Program::new(spec);
     let here = |name: &String| (namespace.to_owned(), name.clone());
-    let mut named: BTreeSet<Named> = canary
+    let mut named: BTreeSet<Named> = program
         .stable_service
         .iter()
-        .chain(&canary.canary_service)
+        .chain(&program.canary_service)
         .map(|name| Named::Service(here(name)))
         .collect();
-    for reference in &canary.traffic.istio.virtual_services {
+    if let Some(reference) = &spec.workload_ref
+        && let Some(kind) = WorkloadKind::named(&reference.kind)
+    {
+        named.insert(Named::Workload(kind, here(&reference.name)));
+    }
+    for reference in program.istio().into_iter().flat_map(|istio| &istio.virtual_services) {
         let owner = reference.namespace.clone().unwrap_or_else(|| namespace.to_owned());
         let key = (owner, reference.name.clone());
         named.extend(reference.routes.iter().map(|route| Named::Route(key.clone(), route.clone())));
         named.insert(Named::VirtualService(key));
     }
-    if let Some(rule) = &canary.traffic.istio.destination_rule {
+    if let Some(rule) = program.istio().and_then(|istio| istio.destination_rule.as_ref()) {
         named.insert(Named::DestinationRule(here(&rule.name)));
     }
     named

@@ -20,7 +20,10 @@ use super::{
     claims::Named,
     seen,
 };
-use crate::traffic::istio::{destination_rule, host::service_of};
+use crate::{
+    traffic::istio::{destination_rule, host::service_of},
+    world::WorkloadKind,
+};
 
 /// A kind that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +52,8 @@ pub enum Kind {
     Job,
     /// Pod of a Job of an `AnalysisRun`.
     JobPod,
+    /// A workload that Rollouts may name.
+    Workload(WorkloadKind),
 }
 
 /// Who must look again.
@@ -190,6 +195,9 @@ impl Caches {
                     self.cluster_templates.put(key, version, seen::template(&object), now)
                 }
                 Kind::AnalysisRun => self.runs.put(key, version, seen::run(*object), now),
+                Kind::Workload(kind) => {
+                    self.workloads.of(kind).put(key, version, seen::workload(kind, &object), now)
+                }
                 // The typed kinds never come as dynamic objects.
                 Kind::ReplicaSet
                 | Kind::Pod
@@ -225,6 +233,7 @@ impl Caches {
             Kind::AnalysisRun => drop(self.runs.remove(key, version)),
             Kind::Job => drop(self.jobs.remove(key, version)),
             Kind::JobPod => drop(self.job_pods.remove(key, version)),
+            Kind::Workload(kind) => drop(self.workloads.of(kind).remove(key, version)),
         }
         if kind == Kind::Rollout {
             touched.extend(self.reclaim(key));
@@ -247,6 +256,7 @@ impl Caches {
             Kind::AnalysisRun => self.runs.begin_listing(),
             Kind::Job => self.jobs.begin_listing(),
             Kind::JobPod => self.job_pods.begin_listing(),
+            Kind::Workload(kind) => self.workloads.of(kind).begin_listing(),
         }
     }
 
@@ -265,6 +275,12 @@ impl Caches {
             Kind::AnalysisRun => self.ended(kind, &self.runs),
             Kind::Job => self.ended(kind, &self.jobs),
             Kind::JobPod => self.ended(kind, &self.job_pods),
+            Kind::Workload(of) => {
+                // Rollouts wait for the first listing.
+                let touched = self.rollouts_in(None);
+                drop(self.ended(kind, self.workloads.of(of)));
+                touched
+            }
         }
     }
 
@@ -312,6 +328,7 @@ impl Caches {
             Kind::DestinationRule => {
                 self.claimants(&Named::DestinationRule(key.clone()), namespace)
             }
+            Kind::Workload(kind) => self.claimants(&Named::Workload(kind, key.clone()), namespace),
             Kind::AnalysisTemplate => self.rollouts_in(Some(namespace)),
             Kind::ClusterAnalysisTemplate => self.rollouts_in(None),
         }

@@ -21,13 +21,16 @@ use jiff::Timestamp;
 use cache::{Cache, Key};
 use seen::{
     SeenJob, SeenJobPod, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService, SeenSlice,
-    SeenTemplate,
+    SeenTemplate, SeenWorkload,
 };
 
 use crate::{
-    api::AnalysisTemplateSpec,
+    api::{AnalysisTemplateSpec, PodTemplate, RolloutSpec},
     traffic::istio::{destination_rule, host::service_of},
-    world::{self, DestinationRule, Endpoints, ReplicaSet, Route, Run, Service, World},
+    world::{
+        self, DestinationRule, Endpoints, ReplicaSet, Route, Run, Service, WorkloadKind,
+        WorkloadState, World,
+    },
 };
 
 /// All caches.
@@ -41,6 +44,8 @@ pub struct Caches {
     pub pods: Cache<SeenPod>,
     /// Pods of the Jobs of AnalysisRuns.
     pub job_pods: Cache<SeenJobPod>,
+    /// Deployments, ReplicaSets and PodTemplates that Rollouts may name.
+    pub workloads: Workloads,
     /// Services.
     pub services: Cache<SeenService>,
     /// EndpointSlices.
@@ -59,7 +64,27 @@ pub struct Caches {
     pub jobs: Cache<SeenJob>,
     claims: claims::Claims,
     taken: Mutex<BTreeSet<Key>>,
+    refused_evictions: Mutex<BTreeMap<Key, (Timestamp, String)>>,
     istio_served: std::sync::atomic::AtomicBool,
+}
+
+/// The workloads that Rollouts may name, by kind.
+#[derive(Debug, Default)]
+pub struct Workloads {
+    deployments: Cache<SeenWorkload>,
+    replica_sets: Cache<SeenWorkload>,
+    pod_templates: Cache<SeenWorkload>,
+}
+
+impl Workloads {
+    /// Those of one kind.
+    pub fn of(&self, kind: WorkloadKind) -> &Cache<SeenWorkload> {
+        match kind {
+            WorkloadKind::Deployment => &self.deployments,
+            WorkloadKind::ReplicaSet => &self.replica_sets,
+            WorkloadKind::PodTemplate => &self.pod_templates,
+        }
+    }
 }
 
 impl Caches {
@@ -72,6 +97,36 @@ impl Caches {
     pub fn remember_taken(&self, namespace: &str, name: &str) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.insert((namespace.to_owned(), name.to_owned()));
+    }
+
+    /// Remembers that a PodDisruptionBudget forbade the eviction of a pod, for as long as it says so.
+    pub fn remember_refused_eviction(&self, namespace: &str, pod: &str, now: Timestamp, why: &str) {
+        let mut refused = self.refused_evictions.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.insert((namespace.to_owned(), pod.to_owned()), (now, why.to_owned()));
+    }
+
+    /// Forgets refusals of the eviction of a pod: it was evicted.
+    pub fn forget_refused_eviction(&self, namespace: &str, pod: &str) {
+        let mut refused = self.refused_evictions.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.remove(&(namespace.to_owned(), pod.to_owned()));
+    }
+
+    /// Whether a Rollout names a workload of this kind: its watch is needed only then.
+    pub fn needs_workloads(&self, kind: WorkloadKind) -> bool {
+        self.claims.needs(kind)
+    }
+
+    fn workload(&self, namespace: &str, spec: &RolloutSpec) -> WorkloadState {
+        let Some(reference) = &spec.workload_ref else { return WorkloadState::None };
+        let Some(kind) = WorkloadKind::named(&reference.kind) else {
+            return WorkloadState::Missing;
+        };
+        let workloads = self.workloads.of(kind);
+        match workloads.get(namespace, &reference.name) {
+            Some(entry) => WorkloadState::Found(entry.value.0.clone()),
+            None if workloads.is_complete() => WorkloadState::Missing,
+            None => WorkloadState::Unknown,
+        }
     }
 
     /// Puts together what is known of a Rollout; none if it is gone.
@@ -93,6 +148,7 @@ impl Caches {
             resource_version: entry.version.clone(),
             generation: seen.generation,
             deleting: seen.deleting,
+            finalizers: seen.finalizers.clone(),
             spec: spec.clone(),
             status,
             since: entry.since,
@@ -100,37 +156,55 @@ impl Caches {
             object: seen.object.clone(),
         };
         let (revisions, orphans) = self.revisions(key, &seen.uid);
-        let canary = &spec.strategy.canary;
-        let istio = &canary.traffic.istio;
-        let routes = istio.virtual_services.iter().map(|reference| {
+        let program = seen.program.clone();
+        let references = program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
+        let routes = references.map(|reference| {
             self.route(reference.namespace.as_ref().unwrap_or(namespace), &reference.name)
         });
-        let destination_rule = istio
-            .destination_rule
-            .as_ref()
+        let destination_rule = program
+            .istio()
+            .and_then(|istio| istio.destination_rule.as_ref())
             .and_then(|reference| self.destination_rule(namespace, &reference.name));
+        let held = |kind: &'static str| {
+            let items = rollout.status.held.iter();
+            items.filter_map(move |item| item.strip_prefix(kind)?.strip_prefix('/'))
+        };
+        let held_services: Vec<String> = held("Service").map(String::from).collect();
+        let held_rules = held("DestinationRule").filter_map(|item| {
+            let name = item.split('/').next()?;
+            Some((name.to_owned(), self.destination_rule(namespace, name)?))
+        });
+        let workload = self.workload(namespace, &spec);
+        let (template, fingerprint, selector) = template(&spec, seen, &workload);
         let host = destination_rule.as_ref().and_then(|rule| {
             let host = destination_rule::host(&rule.object).ok()?;
             let (owner, name) = service_of(host, namespace)?;
             (owner == namespace).then(|| name.to_owned())
         });
         let names: BTreeSet<&String> =
-            canary.stable_service.iter().chain(&canary.canary_service).chain(&host).collect();
+            program.stable_service.iter().chain(&program.canary_service).chain(&host).collect();
+        let all_names: BTreeSet<&String> = names.iter().copied().chain(&held_services).collect();
         Some(Ok(World {
             now,
-            fingerprint: seen.fingerprint.clone(),
+            template,
+            selector,
+            fingerprint,
+            workload,
             revisions,
             orphans,
             taken_names: self.taken_names(namespace),
-            services: self.services_of(namespace, &names),
+            services: self.services_of(namespace, &all_names),
             endpoints: self.endpoints_of(namespace, &names),
             routes: routes.collect(),
             destination_rule,
+            held_rules: held_rules.collect(),
+            refused_evictions: self.refused_evictions_of(namespace),
             istio_served: self.istio_served.load(std::sync::atomic::Ordering::Relaxed),
             templates: templates(&self.templates, namespace),
             cluster_templates: templates(&self.cluster_templates, ""),
             runs: self.runs_of(key),
             rival_claims: self.claims.against(key, seen.created),
+            program: program.clone(),
             rollout,
         }))
     }
@@ -154,6 +228,12 @@ impl Caches {
         owned.sort_by_key(order);
         orphans.sort_by_key(order);
         (owned, orphans)
+    }
+
+    fn refused_evictions_of(&self, namespace: &str) -> BTreeMap<String, (Timestamp, String)> {
+        let refused = self.refused_evictions.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = refused.iter().filter(|((owner, _), _)| owner == namespace);
+        here.map(|((_, pod), refusal)| (pod.clone(), refusal.clone())).collect()
     }
 
     fn taken_names(&self, namespace: &str) -> Vec<String> {
@@ -223,6 +303,28 @@ impl Caches {
             Some((name, seen))
         });
         found.collect()
+    }
+}
+
+/// The pod template with its fingerprint and the labels that select its pods: the Rollout's own, or
+/// those of the workload.
+fn template(
+    spec: &RolloutSpec,
+    seen: &SeenRollout,
+    workload: &WorkloadState,
+) -> (Arc<PodTemplate>, String, BTreeMap<String, String>) {
+    let own = spec.selector.as_ref().map(|selector| selector.match_labels.clone());
+    match (workload.found(), &spec.template) {
+        (Some(workload), _) => (
+            workload.template.clone(),
+            workload.fingerprint.clone(),
+            own.unwrap_or_else(|| workload.selector.clone()),
+        ),
+        (None, template) => (
+            Arc::new(template.clone().unwrap_or_default()),
+            seen.fingerprint.clone(),
+            own.unwrap_or_default(),
+        ),
     }
 }
 

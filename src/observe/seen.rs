@@ -22,8 +22,8 @@ use super::cache::Cached;
 use crate::{
     api::{
         AnalysisRun, AnalysisTemplateSpec, COMMAND_ANNOTATION, Command, FINGERPRINT_ANNOTATION,
-        INSTANCE_LABEL, REVISION_LABEL, REVISION_NUMBER_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL,
-        Rollout, RolloutSpec, RolloutStatus,
+        INSTANCE_LABEL, PodMetadata, PodTemplate, REVISION_LABEL, REVISION_NUMBER_ANNOTATION,
+        ROLE_METADATA_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL, Rollout, RolloutSpec, RolloutStatus,
     },
     world,
 };
@@ -39,6 +39,10 @@ pub struct SeenRollout {
     pub created: Option<Timestamp>,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+    /// Its strategy.
+    pub program: Arc<world::Program>,
     /// The controller instance that it asks for.
     pub instance: String,
     /// The waiting command, or what is wrong with it.
@@ -86,6 +90,8 @@ pub fn rollout(object: &DynamicObject) -> SeenRollout {
         generation: meta.generation.unwrap_or_default(),
         created: meta.creation_timestamp.as_ref().map(|time| time.0),
         deleting: meta.deletion_timestamp.is_some(),
+        finalizers: meta.finalizers.clone().unwrap_or_default(),
+        program: Arc::default(),
         instance: labels.get(INSTANCE_LABEL).cloned().unwrap_or_default(),
         command,
         parsed: Err(String::new()),
@@ -101,7 +107,13 @@ pub fn rollout(object: &DynamicObject) -> SeenRollout {
     });
     match serde_json::from_value::<Rollout>(whole) {
         Ok(rollout) => SeenRollout {
-            fingerprint: world::fingerprint::fingerprint(&rollout.spec.template),
+            fingerprint: rollout
+                .spec
+                .template
+                .as_ref()
+                .map(world::fingerprint::fingerprint)
+                .unwrap_or_default(),
+            program: Arc::new(world::Program::new(&rollout.spec)),
             parsed: Ok((Arc::new(rollout.spec), Arc::new(rollout.status.unwrap_or_default()))),
             ..seen
         },
@@ -122,6 +134,12 @@ pub fn replica_set(object: ReplicaSet) -> world::ReplicaSet {
     let annotations = meta.annotations.unwrap_or_default();
     let spec = object.spec;
     let template = spec.template.unwrap_or_default();
+    let role = role(template.metadata.as_ref());
+    let mut pod_labels = template.metadata.and_then(|meta| meta.labels).unwrap_or_default();
+    // What a role adds does not belong to the revision.
+    for key in role.iter().flat_map(|role| role.labels.keys()) {
+        pod_labels.remove(key);
+    }
     let containers = template.spec.map(|spec| spec.containers).unwrap_or_default();
     let conditions = object.status.and_then(|status| status.conditions).unwrap_or_default();
     let failure = conditions
@@ -141,7 +159,8 @@ pub fn replica_set(object: ReplicaSet) -> world::ReplicaSet {
             .get(REVISION_NUMBER_ANNOTATION)
             .and_then(|number| number.parse().ok())
             .unwrap_or(0),
-        pod_labels: template.metadata.and_then(|meta| meta.labels).unwrap_or_default(),
+        pod_labels,
+        role,
         images: containers.into_iter().filter_map(|container| container.image).collect(),
         replicas: u32::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0),
         created: meta.creation_timestamp.map(|time| time.0).unwrap_or_default(),
@@ -149,6 +168,12 @@ pub fn replica_set(object: ReplicaSet) -> world::ReplicaSet {
         failure,
         pods: Vec::new(),
     }
+}
+
+/// What a role has put on an object, as its annotation says.
+fn role(meta: Option<&ObjectMeta>) -> Option<PodMetadata> {
+    let text = meta?.annotations.as_ref()?.get(ROLE_METADATA_ANNOTATION)?;
+    serde_json::from_str(text).ok()
 }
 
 fn controller(owners: Option<&Vec<OwnerReference>>) -> Option<&OwnerReference> {
@@ -202,6 +227,9 @@ pub fn pod(object: Pod) -> SeenPod {
     let owner = controller(meta.owner_references.as_ref());
     let owner = owner.map(|owner| owner.name.clone()).unwrap_or_default();
     let pod = world::Pod {
+        role: role(Some(&meta)),
+        created: meta.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
+        uid: meta.uid.unwrap_or_default(),
         name: meta.name.unwrap_or_default(),
         ready_since: ready_since.filter(|_| !ended),
         deleting: meta.deletion_timestamp.is_some(),
@@ -246,6 +274,44 @@ pub fn job_pod(mut object: Pod) -> SeenJobPod {
     let owner = controller(object.metadata.owner_references.as_ref());
     let job = owner.map(|owner| owner.name.clone()).unwrap_or_default();
     SeenJobPod { job, pod: Arc::new(object) }
+}
+
+/// A workload whose template Rollouts may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenWorkload(pub world::Workload);
+
+impl Cached for SeenWorkload {}
+
+/// Reads a Deployment, ReplicaSet or PodTemplate.
+pub fn workload(kind: world::WorkloadKind, object: &DynamicObject) -> SeenWorkload {
+    let meta = &object.metadata;
+    let pod_template = kind == world::WorkloadKind::PodTemplate;
+    let path = if pod_template { "/template" } else { "/spec/template" };
+    let template = object.data.pointer(path).cloned().unwrap_or_default();
+    let template: PodTemplate = serde_json::from_value(template).unwrap_or_default();
+    let count = |path: &str| {
+        let number = object.data.pointer(path).and_then(Value::as_u64);
+        number.and_then(|number| u32::try_from(number).ok())
+    };
+    let labels = if pod_template {
+        template.metadata.get("labels")
+    } else {
+        object.data.pointer("/spec/selector/matchLabels")
+    };
+    let labels = labels.and_then(Value::as_object).into_iter().flatten();
+    let selector =
+        labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+    SeenWorkload(world::Workload {
+        kind,
+        name: meta.name.clone().unwrap_or_default(),
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        replicas: if pod_template { 0 } else { count("/spec/replicas").unwrap_or(1) },
+        available: count("/status/availableReplicas").unwrap_or(0),
+        fingerprint: world::fingerprint::fingerprint(&template),
+        template: Arc::new(template),
+        selector,
+    })
 }
 
 /// A Service's selector.

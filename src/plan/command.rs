@@ -58,11 +58,12 @@ fn carry_out(world: &World, draft: &mut Draft, command: &Command) -> Result<Stri
             outcome::abort(world, draft, AbortCause::Command, by, reason);
             Ok(messages::abort_accepted(draft.stable.as_deref()))
         }
+        Verb::Restart => restart(world, draft),
         Verb::Resume if draft.status.contest.is_some() => resume(draft),
         _ if !releasing => Err("no release in progress, nothing to do".into()),
         Verb::PromoteFull => {
             if aborted {
-                restart(world, draft);
+                start_again(world, draft);
             }
             draft.status.promote_full = true;
             draft.status.pauses.clear();
@@ -71,18 +72,40 @@ fn carry_out(world: &World, draft: &mut Draft, command: &Command) -> Result<Stri
         }
         Verb::Retry if !aborted => Err("the release is not aborted, nothing to retry".into()),
         Verb::Retry => {
-            restart(world, draft);
+            start_again(world, draft);
             draft.note(messages::retried(&draft.target, draft.status.attempt, by));
             Ok(messages::retry_accepted(draft.status.attempt))
         }
         _ if aborted => Err("the release is aborted; use retry, or promote --full".into()),
         Verb::Promote => promote(world, draft),
+        Verb::SkipStep => skip(world, draft),
         Verb::Pause => pause(world, draft, by),
         Verb::Resume => resume(draft),
     }
 }
 
-fn restart(world: &World, draft: &mut Draft) {
+/// All pods are to be newer than now.
+fn restart(world: &World, draft: &mut Draft) -> Result<String, String> {
+    if draft.stable.is_none() {
+        return Err("the first deployment is under way, nothing to restart".into());
+    }
+    draft.status.restart_at = Some(world.now);
+    Ok("all pods are replaced, one after the other".into())
+}
+
+/// Leaves the present step, whatever it waits for.
+fn skip(world: &World, draft: &mut Draft) -> Result<String, String> {
+    let steps = world.program.steps.len();
+    let at = step::index(world, draft);
+    if at >= steps {
+        return Err("all steps are done, the promotion is under way".into());
+    }
+    runs::accept_background(draft);
+    step::next(world, draft);
+    Ok(messages::step_skipped(at, steps))
+}
+
+fn start_again(world: &World, draft: &mut Draft) {
     draft.status.attempt += 1;
     let attempt = draft.status.attempt;
     identify::reset(world, &mut draft.status);
@@ -97,7 +120,7 @@ fn restart(world: &World, draft: &mut Draft) {
 
 /// Ends what the release waits for: a pause, an analysis step, an inconclusive verdict, a contest.
 fn promote(world: &World, draft: &mut Draft) -> Result<String, String> {
-    let steps = &world.rollout.spec.strategy.canary.steps;
+    let steps = &world.program.steps;
     let at = step::index(world, draft);
     let inconclusive =
         draft.status.pauses.iter().any(|pause| pause.reason == PauseReason::Inconclusive);
@@ -114,7 +137,7 @@ fn promote(world: &World, draft: &mut Draft) -> Result<String, String> {
     if inconclusive {
         runs::accept_background(draft);
     }
-    if waits_for_person(step) {
+    if waits_for_person(&step.step) {
         step::next(world, draft);
         return Ok(messages::step_ended(at, steps.len()));
     }

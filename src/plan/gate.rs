@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::Draft;
 use crate::{
-    api::{REVISION_LABEL, Weights},
+    api::{REVISION_LABEL, VirtualServiceRef, Weights},
     traffic::istio::{
-        RouteTarget, Split, SubsetError, destination_rule, host::service_of, virtual_service,
+        MatchRoute, RouteTarget, Split, SubsetError, destination_rule, host::service_of,
+        virtual_service,
     },
-    world::{DestinationRule, Route, World},
+    world::{DestinationRule, Route, Shift, World},
 };
 
 /// The routes of a Rollout as they are.
@@ -23,6 +25,12 @@ pub(super) struct Traffic<'a> {
     pub(super) stable: Pointer,
     /// What selects the canary destination's pods.
     pub(super) canary: Pointer,
+    /// Whether routes for some requests lead to the canary, whatever its weight.
+    extra: bool,
+    shift: Shift,
+    /// The weight that no route shows: of a switch, or of the pods.
+    unrouted: i32,
+    total: i32,
     delay: crate::api::Duration,
 }
 
@@ -66,35 +74,94 @@ impl Pointer {
 
 impl<'a> Traffic<'a> {
     /// Reads the routes; none if one is missing or cannot be read, which `validate` says in words.
-    pub(super) fn observe(world: &'a World) -> Option<Self> {
-        let canary = &world.rollout.spec.strategy.canary;
-        let istio = &canary.traffic.istio;
+    pub(super) fn observe(world: &'a World, draft: &Draft) -> Option<Self> {
+        let program = &world.program;
         let split = split(world).ok()?;
         let mut routes = Vec::new();
-        for (reference, route) in istio.virtual_services.iter().zip(&world.routes) {
+        let mut extra = false;
+        let references = program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
+        for (reference, route) in references.zip(&world.routes) {
             let route = route.as_ref()?;
-            let target =
-                RouteTarget { reference, split: &split, namespace: &world.rollout.namespace };
+            let target = target(world, reference, &split);
             let weights = virtual_service::weights(&route.object, target).ok()?;
+            extra |= virtual_service::has_match_routes(&route.object, target);
             routes.push((route, weights.into_iter().map(|route| route.weights.canary).collect()));
         }
-        let subsets = istio.destination_rule.as_ref().zip(world.destination_rule.as_ref());
+        let rule = program.istio().and_then(|istio| istio.destination_rule.as_ref());
+        let subsets = rule.zip(world.destination_rule.as_ref());
         let pointer = |service: Option<&String>, subset: Option<(&DestinationRule, &String)>| {
             pointer(world, service, subset)
         };
         let stable = subsets.map(|(reference, rule)| (rule, &reference.stable_subset));
         let canary_subset = subsets.map(|(reference, rule)| (rule, &reference.canary_subset));
+        let stable = pointer(program.stable_service.as_ref(), stable).ok()?;
+        let canary = pointer(program.canary_service.as_ref(), canary_subset).ok()?;
+        let unrouted = match program.shift {
+            Shift::Routes => 0,
+            _ if draft.stable.is_none() || !draft.in_release() => 0,
+            Shift::Switch if stable.all_at(&draft.target) => program.total(),
+            Shift::Switch => 0,
+            Shift::Pods => share_of_pods(world, &draft.target),
+        };
         Some(Self {
             split,
             routes,
-            stable: pointer(canary.stable_service.as_ref(), stable).ok()?,
-            canary: pointer(canary.canary_service.as_ref(), canary_subset).ok()?,
-            delay: istio.propagation_delay,
+            stable,
+            canary,
+            extra,
+            shift: program.shift,
+            unrouted,
+            total: program.total(),
+            delay: program.delay(),
         })
     }
 
+    /// Where the weights of a VirtualService are.
+    pub(super) fn target<'b>(
+        &'b self,
+        world: &'b World,
+        reference: &'b VirtualServiceRef,
+    ) -> RouteTarget<'b> {
+        target(world, reference, &self.split)
+    }
+
     fn canary_weights(&self) -> impl Iterator<Item = i32> {
-        self.routes.iter().flat_map(|(_, weights)| weights.iter().copied())
+        let unrouted = (self.shift != Shift::Routes).then_some(self.unrouted);
+        self.routes.iter().flat_map(|(_, weights)| weights.iter().copied()).chain(unrouted)
+    }
+
+    /// Whether the VirtualServices have these routes for some requests, and no others of ours.
+    pub(super) fn has_routes(&self, world: &World, wanted: &[MatchRoute]) -> bool {
+        let references =
+            world.program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
+        references.zip(&self.routes).all(|(reference, (route, shown))| {
+            let target = self.target(world, reference);
+            let weight = shown.iter().copied().max().unwrap_or(0);
+            let edited = virtual_service::with_canary_weight(&route.object, target, weight, wanted);
+            edited.is_ok_and(|edited| edited == *route.object)
+        })
+    }
+
+    /// Whether requests may reach the canary destination: by weight, or by a route of ours.
+    pub(super) fn reaches_canary(&self) -> bool {
+        self.highest() > 0 || self.extra
+    }
+
+    /// When all proxies can be taken to send nothing to the canary destination; none while they are
+    /// told to.
+    pub(super) fn quiet(&self) -> Option<Timestamp> {
+        self.weights_settle(0).filter(|_| !self.extra)
+    }
+
+    /// Whether a Service or subset selects the canary.
+    pub(super) fn has_canary(&self) -> bool {
+        self.canary.missing || self.canary.ends().next().is_some()
+    }
+
+    /// Available pods that the canary destination reaches, of whichever revision.
+    pub(super) fn canary_endpoints(&self, world: &World) -> u32 {
+        let at = self.canary.ends().find_map(|(_, at, _)| at.clone());
+        at.map_or(0, |revision| self.capacity(world, &revision))
     }
 
     /// The highest weight of the canary in any route.
@@ -104,7 +171,7 @@ impl<'a> Traffic<'a> {
 
     /// The weights as `status.weights` shows them.
     pub(super) fn shown(&self) -> Weights {
-        Weights::canary(self.highest())
+        Weights::of(self.total, self.highest())
     }
 
     /// Whether the canary has this weight in every route.
@@ -117,7 +184,12 @@ impl<'a> Traffic<'a> {
         if !self.all_weights_are(canary) {
             return None;
         }
-        let since = self.routes.iter().map(|(route, _)| route.since).max();
+        let routed = self.routes.iter().map(|(route, _)| route.since).max();
+        let since = match self.shift {
+            Shift::Routes => routed,
+            Shift::Switch => self.stable.since(),
+            Shift::Pods => return Some(Timestamp::MIN),
+        };
         since.map(|since| self.delay.after(since))
     }
 
@@ -214,8 +286,9 @@ impl<'a> Traffic<'a> {
 
 /// How the two destinations are told apart.
 pub(super) fn split(world: &World) -> Result<Split, SubsetError> {
-    let canary = &world.rollout.spec.strategy.canary;
-    if let Some(reference) = &canary.traffic.istio.destination_rule {
+    let program = &world.program;
+    let rule = program.istio().and_then(|istio| istio.destination_rule.as_ref());
+    if let Some(reference) = rule {
         let host = match &world.destination_rule {
             Some(rule) => destination_rule::host(&rule.object)?.to_owned(),
             None => String::new(),
@@ -227,9 +300,35 @@ pub(super) fn split(world: &World) -> Result<Split, SubsetError> {
         });
     }
     Ok(Split::Hosts {
-        stable: canary.stable_service.clone().unwrap_or_default(),
-        canary: canary.canary_service.clone().unwrap_or_default(),
+        stable: program.stable_service.clone().unwrap_or_default(),
+        canary: program.canary_service.clone().unwrap_or_default(),
     })
+}
+
+pub(super) fn target<'b>(
+    world: &'b World,
+    reference: &'b VirtualServiceRef,
+    split: &'b Split,
+) -> RouteTarget<'b> {
+    RouteTarget {
+        reference,
+        split,
+        namespace: &world.rollout.namespace,
+        total: world.program.total(),
+        managed: world.program.traffic.as_ref().map_or(&[], |traffic| &traffic.managed_routes),
+    }
+}
+
+/// The share of the available pods that the new revision has, in percent.
+fn share_of_pods(world: &World, target: &str) -> i32 {
+    let min_ready = world.min_ready();
+    let all: u32 = world
+        .revisions
+        .iter()
+        .map(|set| set.available(world.now, min_ready))
+        .fold(0, u32::saturating_add);
+    let new = u64::from(world.available(target)) * 100 / u64::from(all.max(1));
+    i32::try_from(new).unwrap_or(100)
 }
 
 /// The Service of the Rollout's namespace behind a DestinationRule's host.

@@ -59,7 +59,10 @@ pub(super) fn unchanged(world: &World) -> Draft {
 /// A spec that has not changed since the last look never asks for a new revision, whatever this
 /// version of the program makes of the template: an upgrade starts no release (lesson 51).
 fn target(world: &World, status: &RolloutStatus) -> (String, i64) {
-    let seen = status.observed_generation == Some(world.rollout.generation);
+    let generation = world.workload.found().map(|workload| workload.generation);
+    let seen = status.observed_generation == Some(world.rollout.generation)
+        && status.workload_observed_generation == generation
+        || !world.has_template();
     if let (true, Some(current)) = (seen, &status.current_revision)
         && world.revision(current).is_some()
     {
@@ -100,7 +103,9 @@ fn begin(world: &World, draft: &mut Draft) {
     if draft.stable.as_ref() == Some(&draft.target) {
         status.step = None;
     } else {
-        let images = world.rollout.spec.template.images();
+        // No steps, pauses or analysis on the way back to what was stable not long ago.
+        status.promote_full = is_rollback(world, status.stable_revision.as_deref(), &draft.target);
+        let images = world.template.images();
         let note = messages::release_started(status.revision, &draft.target, &images);
         status.history.insert(
             0,
@@ -121,12 +126,27 @@ fn begin(world: &World, draft: &mut Draft) {
     }
 }
 
+/// Whether `target` is one of the revisions that `spec.rollbackWindow` lets go back to at once: one
+/// that was promoted, and has at most that many newer ones up to the stable one.
+fn is_rollback(world: &World, stable: Option<&str>, target: &str) -> bool {
+    let Some(window) = world.rollout.spec.rollback_window else { return false };
+    let number = |revision: &str| world.revision(revision).map(|set| set.number);
+    let (Some(old), Some(now)) = (number(target), stable.and_then(number)) else { return false };
+    let promoted =
+        world.rollout.status.history.iter().any(|release| {
+            release.revision == target && release.outcome == Some(Outcome::Promoted)
+        });
+    let between = world.revisions.iter().filter(|set| set.number > old && set.number <= now);
+    let newer = i32::try_from(between.count()).unwrap_or(i32::MAX);
+    promoted && old < now && newer <= window.revisions
+}
+
 /// Puts a release at its first step, with nothing left of an earlier attempt.
 pub(super) fn reset(world: &World, status: &mut RolloutStatus) {
-    let steps = &world.rollout.spec.strategy.canary.steps;
+    let steps = world.program.steps.len();
     // The first deployment has nothing to compare with and no traffic to shift: no steps.
-    let index = if status.stable_revision.is_none() { steps.len() } else { 0 };
-    status.step = Some(step_status(steps, index, world));
+    let index = if status.stable_revision.is_none() { steps } else { 0 };
+    status.step = Some(step_status(index, world));
     status.pauses.clear();
     status.abort = None;
     status.promote_full = false;
@@ -139,7 +159,7 @@ pub(super) fn reset(world: &World, status: &mut RolloutStatus) {
 
 /// Steps edited in mid-release apply from where the release stands, but never beyond the end.
 fn follow_edited_steps(world: &World, draft: &mut Draft) {
-    let steps = &world.rollout.spec.strategy.canary.steps;
+    let steps = &world.program.steps;
     if !draft.in_release() {
         return;
     }
@@ -149,11 +169,12 @@ fn follow_edited_steps(world: &World, draft: &mut Draft) {
     }
     let index = usize::try_from(present.index).unwrap_or(0).min(steps.len());
     let started_at = present.started_at;
-    draft.status.step = Some(StepStatus { started_at, ..step_status(steps, index, world) });
+    draft.status.step = Some(StepStatus { started_at, ..step_status(index, world) });
 }
 
 /// The status of step `index`, begun now.
-pub(super) fn step_status(steps: &[crate::api::Step], index: usize, world: &World) -> StepStatus {
+pub(super) fn step_status(index: usize, world: &World) -> StepStatus {
+    let steps = &world.program.steps;
     let (index, of) = (index.min(steps.len()), steps.len());
     StepStatus {
         index: i32::try_from(index).unwrap_or(i32::MAX),

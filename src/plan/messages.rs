@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::{Command, Contest, Note, Pause, Reason},
+    traffic::istio::MatchRoute,
     world::{Run, World},
 };
 
@@ -236,8 +237,76 @@ pub(super) fn pointer(role: &str, revision: &str) -> String {
     format!("the {role} destination selects revision {revision}")
 }
 
-pub(super) fn weight(from: i32, to: i32) -> String {
-    format!("canary weight {from} to {to}")
+pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute]) -> String {
+    let names: Vec<&str> = extra.iter().map(MatchRoute::name).collect();
+    let beside =
+        if names.is_empty() { String::new() } else { format!(", with {}", names.join(", ")) };
+    format!("canary weight {from} to {to}{beside}")
+}
+
+pub(super) fn shrinks_with_weight(weight: i32) -> String {
+    format!("the canary's weight fell to {weight}")
+}
+
+pub(super) fn step_skipped(step: usize, of: usize) -> String {
+    format!("step {} of {of} is skipped", step + 1)
+}
+
+pub(super) fn restarted() -> Note {
+    note(Reason::Restarted, false, "all pods have been restarted".to_owned())
+}
+
+pub(super) fn restart_why() -> String {
+    "a restart replaces this pod".to_owned()
+}
+
+pub(super) fn restarting(refused: Option<&str>) -> String {
+    match refused {
+        Some(refused) => format!("restarting pods; an eviction was refused: {refused}"),
+        None => "restarting pods".to_owned(),
+    }
+}
+
+pub(super) fn role(revision: &str) -> String {
+    format!("metadata that pods of revision {revision} carry in their role")
+}
+
+pub(super) fn takes_over(available: u32) -> String {
+    format!("{available} pods of the Rollout take over")
+}
+
+pub(super) fn handed_back(name: &str) -> String {
+    format!("the Rollout is deleted, and {name} gets its pods back")
+}
+
+pub(super) fn waiting_for_workload(name: &str, available: u32, desired: u32) -> String {
+    format!("waiting for {name}: {available} of {desired} pods available")
+}
+
+pub(super) fn released(item: &str) -> String {
+    format!("{item} is given back: it selects pods of any revision again")
+}
+
+pub(super) fn finalizer() -> String {
+    "what is taken over must be given back before the Rollout goes".to_owned()
+}
+
+pub(super) fn all_handed_back() -> String {
+    "all that was taken over is given back".to_owned()
+}
+
+pub(super) fn deleting(text: &str) -> String {
+    format!("the Rollout is being deleted: {text}")
+}
+
+pub(super) fn no_workload(world: &World) -> String {
+    let reference = world.rollout.spec.workload_ref.as_ref();
+    let (kind, name) = reference.map_or(("", ""), |r| (r.kind.as_str(), r.name.as_str()));
+    format!(
+        "spec.workloadRef: {kind} {}/{name} does not exist; create it, or write the pods in \
+         spec.template",
+        world.rollout.namespace
+    )
 }
 
 pub(super) fn healthy(revision: i64) -> String {

@@ -5,21 +5,29 @@
 //! assumes that an earlier write took effect, it looks.
 //!
 //! The pipeline: `validate` finds what is wrong; `command` applies what people asked for;
-//! `identify` names the revisions; `step` advances through the steps; `canary` turns mode and
-//! observations into what is wanted (weight, pointers, sizes); `write` turns the difference between
-//! wanted and observed into writes; `status` says it all in words.
+//! `identify` names the revisions; `step` advances through the steps; `decide` finds the mode, and
+//! `shift` (routes, or a switch) or `pods` (shares of pods) turns observations into what is wanted:
+//! weight, pointers, sizes; `write` turns the difference between wanted and observed into writes;
+//! `restart`, `metadata`, `workload` and `hand_back` look after what lies beside a release; `status`
+//! says it all in words.
 
-mod canary;
 mod command;
+mod decide;
 mod gate;
+mod hand_back;
 mod identify;
 mod messages;
+mod metadata;
 mod outcome;
+mod pods;
+mod restart;
 mod runs;
 mod scale;
+mod shift;
 mod status;
 mod step;
 mod validate;
+mod workload;
 mod write;
 
 #[cfg(test)]
@@ -36,8 +44,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    api::{AnalysisRunSpec, Note, RolloutStatus},
-    world::World,
+    api::{AnalysisRunSpec, Note, PodMetadata, RolloutStatus},
+    world::{WorkloadKind, WorkloadState, World},
 };
 
 /// What to do next, and why.
@@ -100,8 +108,55 @@ pub enum Write {
         service: String,
         /// The revision that it selects now, as precondition.
         from: Option<String>,
-        /// The revision wanted.
-        to: String,
+        /// The revision wanted; none for pods of any revision.
+        to: Option<String>,
+    },
+    /// Evicts a pod, if PodDisruptionBudgets allow it.
+    Evict {
+        /// Its name.
+        name: String,
+        /// Its uid, as precondition.
+        uid: String,
+    },
+    /// Changes the number of pods of the workload that the Rollout names.
+    ScaleWorkload {
+        /// Its kind.
+        kind: WorkloadKind,
+        /// Its name.
+        name: String,
+        /// Its uid, as precondition.
+        uid: String,
+        /// Its present size, as precondition.
+        from: u32,
+        /// The size wanted.
+        to: u32,
+    },
+    /// Changes what a role has put on a ReplicaSet's template.
+    RoleOfSet {
+        /// Name of the ReplicaSet.
+        name: String,
+        /// Its uid, as precondition.
+        uid: String,
+        /// What is there.
+        from: Option<PodMetadata>,
+        /// What is wanted.
+        to: PodMetadata,
+    },
+    /// Changes what a role has put on a pod.
+    RoleOfPod {
+        /// Name of the pod.
+        name: String,
+        /// Its uid, as precondition.
+        uid: String,
+        /// What is there.
+        from: Option<PodMetadata>,
+        /// What is wanted.
+        to: PodMetadata,
+    },
+    /// Adds or removes the finalizer that keeps the Rollout until all is given back.
+    Finalizer {
+        /// Whether it should be there.
+        present: bool,
     },
     /// Edits a VirtualService or DestinationRule.
     EditRoute {
@@ -163,18 +218,30 @@ pub struct NewReplicaSet {
     pub number: i64,
     /// Pods to start with.
     pub replicas: u32,
+    /// What their role puts on the pods.
+    pub role: Option<PodMetadata>,
+    /// The revision whose nodes the pods keep off, as the strategy's `antiAffinity` says.
+    pub apart_from: Option<String>,
 }
 
 /// Decides what to do next.
 pub fn plan(world: &World) -> Plan {
     if world.rollout.deleting {
+        return hand_back::plan(world);
+    }
+    if world.workload == WorkloadState::Unknown {
         return Plan { status: (*world.rollout.status).clone(), ..Plan::default() };
+    }
+    if !world.has_template() && world.rollout.status.current_revision.is_none() {
+        return refused(world, &messages::no_workload(world));
     }
     let mut draft = identify::draft(world);
     command::apply(world, &mut draft);
     let problems = validate::problems(world, &draft);
-    let traffic = gate::Traffic::observe(world);
-    canary::decide(world, &mut draft, traffic.as_ref(), &problems);
+    let traffic = gate::Traffic::observe(world, &draft);
+    decide::decide(world, &mut draft, traffic.as_ref(), &problems);
+    metadata::follow(world, &mut draft);
+    hand_back::keep_account(world, &mut draft);
     runs::collect_garbage(world, &mut draft);
     status::finish(world, draft, traffic.as_ref(), &problems)
 }

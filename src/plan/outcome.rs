@@ -19,14 +19,13 @@ pub(super) fn complete(world: &World, draft: &mut Draft, reason: &str) {
     if let Some(old) = status.stable_revision.replace(target.clone())
         && world.revision(&old).is_some_and(|set| set.replicas > 0)
     {
-        let at = world.rollout.spec.strategy.canary.scale_down_delay.after(world.now);
+        let at = world.program.scale_down_delay.after(world.now);
         status.retiring.retain(|retiring| retiring.revision != old);
         status.retiring.push(RetiringRevision { revision: old, scale_down_at: Some(at) });
         draft.next_check = Some(draft.next_check.map_or(at, |earlier| earlier.min(at)));
     }
     let status = &mut draft.status;
-    let steps = &world.rollout.spec.strategy.canary.steps;
-    status.step = Some(identify::step_status(steps, steps.len(), world));
+    status.step = Some(identify::step_status(world.program.steps.len(), world));
     status.pauses.clear();
     status.promote_full = false;
     status.progress = None;
@@ -76,7 +75,7 @@ pub(super) fn abort(world: &World, draft: &mut Draft, cause: AbortCause, by: &st
     status.pauses.clear();
     status.progress = None;
     identify::end_record(world, status, Outcome::Aborted, by, reason);
-    let delay = world.rollout.spec.strategy.canary.abort_scale_down_delay;
+    let delay = world.program.abort_scale_down_delay;
     let target = draft.target.clone();
     status.retiring.retain(|retiring| retiring.revision != target);
     status.retiring.push(RetiringRevision {

@@ -39,7 +39,8 @@ pub(super) fn request_of_job(metrics: &[Metric]) -> Request<'_> {
 /// so that no measurement is taken twice and no old verdict is read (lessons 26 and 50).
 fn step_run_name(world: &World, draft: &Draft, at: usize) -> String {
     let (rollout, target) = (&world.rollout.name, &draft.target);
-    format!("{rollout}-{target}-{}-step-{at}", draft.status.attempt)
+    let step = world.program.steps.get(at).map_or_else(|| format!("step-{at}"), |s| s.name.clone());
+    format!("{rollout}-{target}-{}-{step}", draft.status.attempt)
 }
 
 fn background_run_name(world: &World, draft: &Draft) -> String {
@@ -73,7 +74,7 @@ pub(super) fn step_is_done(world: &World, draft: &mut Draft, request: &Request, 
 /// Keeps the background analysis running, and aborts or pauses as its verdict says. Returns whether
 /// it asks a person, so that no step ends meanwhile.
 pub(super) fn background(world: &World, draft: &mut Draft) -> bool {
-    let Some(analysis) = &world.rollout.spec.strategy.canary.analysis else { return false };
+    let Some(analysis) = &world.program.analysis else { return false };
     let starting_step = usize::try_from(analysis.starting_step).unwrap_or(0);
     if draft.status.promote_full || step::index(world, draft) < starting_step {
         return false;
@@ -110,7 +111,7 @@ pub(super) fn background(world: &World, draft: &mut Draft) -> bool {
 /// Whether the background analysis allows the promotion: it passed, or goes on without end and each
 /// of its metrics has passed at least once. Nothing measured is not a pass (lesson 67).
 pub(super) fn background_agrees(world: &World, draft: &mut Draft) -> bool {
-    if world.rollout.spec.strategy.canary.analysis.is_none() || draft.status.promote_full {
+    if world.program.analysis.is_none() || draft.status.promote_full {
         return true;
     }
     let name = background_run_name(world, draft);

@@ -3,18 +3,42 @@
 use super::{
     Draft, NewReplicaSet, Write,
     gate::Traffic,
-    identify, messages,
-    step::{Intent, SizeRule},
+    identify, messages, metadata,
+    step::{self, Intent, SizeRule},
+    workload,
 };
 use crate::{
-    api::RetiringRevision,
-    world::{ReplicaSet, World},
+    api::{ReplicaProgressThreshold, RetiringRevision, ThresholdKind},
+    world::{ReplicaSet, Shift, StrategyKind, World},
 };
 
 /// `percent` of `pods`, rounded up.
-pub(super) fn share(pods: u32, percent: i32) -> u32 {
-    let percent = u64::try_from(percent).unwrap_or(0);
-    u32::try_from((u64::from(pods) * percent).div_ceil(100)).unwrap_or(u32::MAX)
+fn percent_of(pods: u32, percent: i32) -> u32 {
+    rounded_up(pods, percent, 100)
+}
+
+/// The share of `pods` that a weight means, rounded up.
+pub(super) fn share(world: &World, pods: u32, weight: i32) -> u32 {
+    rounded_up(pods, weight, world.program.total())
+}
+
+fn rounded_up(pods: u32, part: i32, total: i32) -> u32 {
+    let part = u64::try_from(part).unwrap_or(0);
+    let total = u64::try_from(total).unwrap_or(100).max(1);
+    u32::try_from((u64::from(pods) * part).div_ceil(total)).unwrap_or(u32::MAX)
+}
+
+/// How many of `pods` must be available for a step that asks for them (`replicaProgressThreshold`).
+pub(super) fn enough(world: &World, pods: u32) -> u32 {
+    match world.program.threshold {
+        None => pods,
+        Some(ReplicaProgressThreshold { kind: ThresholdKind::Percent, value }) => {
+            percent_of(pods, value).min(pods)
+        }
+        Some(ReplicaProgressThreshold { kind: ThresholdKind::Pod, value }) => {
+            u32::try_from(value).unwrap_or(u32::MAX).min(pods)
+        }
+    }
 }
 
 /// Pods that the canary should have under `intent`.
@@ -25,12 +49,9 @@ pub(super) fn canary_size(world: &World, intent: Intent) -> u32 {
     }
     match intent.size {
         SizeRule::Replicas(replicas) => replicas,
-        SizeRule::Percent(percent) => share(desired, percent),
+        SizeRule::Percent(percent) => percent_of(desired, percent),
         SizeRule::MatchWeight if intent.weight == 0 => 0,
-        SizeRule::MatchWeight => {
-            let fewest = world.rollout.spec.strategy.canary.min_pods_per_replica_set.unwrap_or(1);
-            share(desired, intent.weight).max(u32::try_from(fewest).unwrap_or(1)).max(1)
-        }
+        SizeRule::MatchWeight => share(world, desired, intent.weight).max(world.program.min_pods),
     }
 }
 
@@ -40,14 +61,14 @@ pub(super) fn needed(world: &World, weight: i32, size: SizeRule) -> u32 {
     if weight <= 0 || world.desired() == 0 {
         return 0;
     }
-    let by_weight = share(world.desired(), weight);
-    match size {
+    let by_weight = share(world, world.desired(), weight);
+    let pods = match size {
         SizeRule::MatchWeight => by_weight,
         SizeRule::Replicas(_) | SizeRule::Percent(_) => {
             by_weight.min(canary_size(world, Intent { weight, size }))
         }
-    }
-    .max(1)
+    };
+    enough(world, pods).max(1)
 }
 
 /// Pods that the canary needs to *keep* `weight`: in proportion to the `serving` ones of stable, so
@@ -55,7 +76,39 @@ pub(super) fn needed(world: &World, weight: i32, size: SizeRule) -> u32 {
 /// `sizes` asks for, so that a step that grants more pods takes none away either.
 pub(super) fn needed_to_keep(world: &World, serving: u32, weight: i32, sizes: &[SizeRule]) -> u32 {
     let strict = sizes.iter().map(|size| needed(world, weight, *size)).min().unwrap_or(0);
-    strict.min(share(serving, weight).max(u32::from(weight > 0)))
+    if world.program.dynamic_stable {
+        return strict;
+    }
+    strict.min(share(world, serving, weight).max(u32::from(weight > 0)))
+}
+
+/// Pods that the stable revision needs where it may shrink: for the weight that it has, and for the
+/// one that it gets back.
+pub(super) fn dynamic_stable_size(world: &World, draft: &Draft, traffic: &Traffic) -> u32 {
+    let (desired, total) = (world.desired(), world.program.total());
+    let shown = traffic.highest();
+    let stable = draft.stable.as_ref().and_then(|stable| world.revision(stable));
+    let present = stable.map_or(0, |set| set.replicas);
+    let at = step::index(world, draft);
+    let goal = match () {
+        () if !draft.in_release() || draft.status.abort.is_some() => 0,
+        () if at >= world.program.steps.len() => total,
+        () => step::intent(world, at).weight,
+    };
+    let least = world.program.min_pods.min(desired);
+    let wanted = |weight: i32| share(world, desired, total - weight).max(least);
+    // The old revision leaves with its own delay; at full weight nothing hurries.
+    let settled = traffic.weights_settle(shown).is_some_and(|at| at <= world.now);
+    let kept = if settled && shown < total { wanted(shown) } else { present.min(desired) };
+    kept.max(wanted(goal)).max(if shown == 0 { desired } else { 0 })
+}
+
+/// Whether an aborted colour still stands behind the preview Service, for a look at what went wrong.
+pub(super) fn is_kept_for_a_look(world: &World, draft: &Draft, traffic: &Traffic) -> bool {
+    let here = traffic.canary.all_at(&draft.target) && world.available(&draft.target) > 0;
+    let retiring = draft.status.retiring.iter().find(|retiring| retiring.revision == draft.target);
+    let due = retiring.is_none_or(|r| r.scale_down_at.is_some_and(|at| at <= world.now));
+    world.program.strategy == StrategyKind::BlueGreen && draft.in_release() && here && !due
 }
 
 /// Brings `revision` to `size`, or creates it; never beyond the surge that is left.
@@ -66,7 +119,7 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
         .filter(|set| set.revision != revision)
         .map(|set| set.replicas.max(planned(draft, set)))
         .fold(0, u32::saturating_add);
-    let room = world.desired().saturating_add(surge(world)).saturating_sub(others);
+    let room = most(world).saturating_sub(others.saturating_add(workload::in_the_way(world)));
     let Some(set) = world.revision(revision) else {
         if world.orphans.iter().any(|set| set.revision == revision) {
             return; // It is adopted in this pass.
@@ -78,6 +131,8 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
                 fingerprint: world.fingerprint.clone(),
                 number: draft.status.revision,
                 replicas: size.min(room),
+                role: metadata::of_new(world, draft),
+                apart_from: metadata::apart_from(world, draft),
             }),
             why,
         );
@@ -100,7 +155,7 @@ fn planned(draft: &Draft, set: &ReplicaSet) -> u32 {
     sizes.max().unwrap_or(0)
 }
 
-fn scale(draft: &mut Draft, set: &ReplicaSet, to: u32, why: &str) {
+pub(super) fn scale(draft: &mut Draft, set: &ReplicaSet, to: u32, why: &str) {
     if set.replicas == to || set.deleting {
         return;
     }
@@ -114,24 +169,40 @@ fn scale(draft: &mut Draft, set: &ReplicaSet, to: u32, why: &str) {
     }
 }
 
-/// Pods above `spec.replicas` that may exist.
-pub(super) fn surge(world: &World) -> u32 {
+/// Pods that may exist at once. Without a limit: a full set for each revision that stands by.
+pub(super) fn most(world: &World) -> u32 {
     let desired = world.desired();
-    let surge = world.rollout.spec.strategy.canary.max_surge;
-    surge.map_or(desired, |surge| surge.rounded_up(desired))
+    let surge = match world.program.max_surge {
+        Some(surge) => surge.rounded_up(desired),
+        None => {
+            let standing = world.revisions.iter().map(|set| set.replicas.max(desired));
+            return standing.fold(desired, u32::saturating_add);
+        }
+    };
+    desired.saturating_add(surge)
+}
+
+/// Pods below `spec.replicas` that may be missing. One, if nothing else lets a pod be replaced.
+pub(super) fn unavailable(world: &World) -> u32 {
+    let desired = world.desired();
+    let unavailable = world.program.max_unavailable.rounded_down(desired);
+    let stuck = unavailable == 0 && most(world) == desired;
+    if stuck { 1 } else { unavailable.min(desired) }
 }
 
 /// Whether `revision` lacks pods because older revisions still take all the room.
 pub(super) fn is_crowded(world: &World, revision: &str, needed: u32) -> bool {
     let total = world.revisions.iter().map(|set| set.replicas).fold(0, u32::saturating_add);
-    world.revision(revision).is_some_and(|set| set.replicas < needed)
-        && total >= world.desired().saturating_add(surge(world))
+    world.revision(revision).is_some_and(|set| set.replicas < needed) && total >= most(world)
 }
 
 /// Lists the revisions that lost their place, and lets their pods go when nothing reaches them any
 /// more and their delay is over.
 pub(super) fn retire(world: &World, draft: &mut Draft, traffic: &Traffic) {
-    let canary = &world.rollout.spec.strategy.canary;
+    if world.program.shift == Shift::Pods {
+        draft.status.retiring.clear();
+        return;
+    }
     let aborted = draft.status.abort.clone();
     let keep = |draft: &Draft, revision: &str| {
         draft.stable.as_deref() == Some(revision)
@@ -152,7 +223,7 @@ pub(super) fn retire(world: &World, draft: &mut Draft, traffic: &Traffic) {
         }
         let listed = draft.status.retiring.iter().any(|retiring| retiring.revision == set.revision);
         if !listed {
-            let delay = canary.abort_scale_down_delay;
+            let delay = world.program.abort_scale_down_delay;
             let stays = draft.target == set.revision && delay.0.is_zero();
             draft.status.retiring.push(RetiringRevision {
                 revision: set.revision.clone(),
@@ -160,6 +231,7 @@ pub(super) fn retire(world: &World, draft: &mut Draft, traffic: &Traffic) {
             });
         }
     }
+    over_the_limit(world, draft);
     // In the first deployment Services may select every pod: keep the revision that serves best.
     let best = world
         .revisions
@@ -189,6 +261,17 @@ pub(super) fn retire(world: &World, draft: &mut Draft, traffic: &Traffic) {
             Err(Some(at)) => draft.check_at(at),
             Err(None) => {}
         }
+    }
+}
+
+/// No more revisions stand by than `scaleDownDelayRevisionLimit` says: the oldest are due at once.
+fn over_the_limit(world: &World, draft: &mut Draft) {
+    let Some(limit) = world.program.standby_limit else { return };
+    let target = &draft.target;
+    let standing = draft.status.retiring.iter_mut().filter(|r| r.revision != *target);
+    // The list is in the order in which they lost their place.
+    for retiring in standing.rev().skip(limit) {
+        retiring.scale_down_at = retiring.scale_down_at.map(|at| at.min(world.now));
     }
 }
 

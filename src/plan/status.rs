@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
     api::{ConditionType, Phase, Reason, RolloutStatus, Weights},
-    world::World,
+    world::{ProgramStep, StrategyKind, WorkloadState, World},
 };
 
 /// Counts and messages alone are written at most this often: they change with every pod.
@@ -24,10 +24,18 @@ pub(super) fn finish(
     problems: &[Problem],
 ) -> Plan {
     draft.status.observed_generation = Some(world.rollout.generation);
+    draft.status.workload_observed_generation = match &world.workload {
+        WorkloadState::None => None,
+        WorkloadState::Found(workload) => Some(workload.generation),
+        WorkloadState::Unknown | WorkloadState::Missing => {
+            draft.status.workload_observed_generation
+        }
+    };
     if let Some(traffic) = traffic
         && (draft.stable.is_some() || traffic.all_weights_are(0))
     {
-        let weights = draft.written.map_or_else(|| traffic.shown(), Weights::canary);
+        let written = draft.written.map(|canary| Weights::of(world.program.total(), canary));
+        let weights = written.unwrap_or_else(|| traffic.shown());
         draft.status.weights = Some(weights);
     }
     counts(world, &mut draft);
@@ -129,8 +137,8 @@ fn counts(world: &World, draft: &mut Draft) {
     let available = world.available(&draft.target);
     status.updated_available_replicas = i32::try_from(available).unwrap_or(i32::MAX);
     status.replicas = of(&serving, |set| set.replicas).min(world.rollout.spec.replicas);
-    let labels = &world.rollout.spec.selector.match_labels;
-    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> =
+        world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     status.selector = labels.join(",");
 }
 
@@ -194,6 +202,7 @@ fn settled(
     let available = world.available(&draft.target);
     let steady = traffic.is_some_and(|traffic| {
         traffic.all_weights_are(0)
+            && !traffic.reaches_canary()
             && traffic.stable.all_at(&draft.target)
             && traffic.canary.all_at(&draft.target)
     });
@@ -213,14 +222,22 @@ fn place(world: &World, draft: &Draft) -> String {
     if draft.stable.is_none() {
         return "first deployment".to_owned();
     }
-    let steps = &world.rollout.spec.strategy.canary.steps;
+    let steps = &world.program.steps;
     let at = step::index(world, draft);
-    let Some(step) = steps.get(at) else { return "promoting".to_owned() };
+    let Some(ProgramStep { step, text, .. }) = steps.get(at) else {
+        let rolling = world.program.strategy == StrategyKind::Rolling;
+        return if rolling { "replacing pods" } else { "promoting" }.to_owned();
+    };
+    if !text.is_empty() {
+        return (*text).to_owned();
+    }
     let what = match (step.set_weight, &step.set_canary_scale) {
         (Some(weight), _) => format!("setWeight {weight}"),
         (None, Some(_)) => "setCanaryScale".to_owned(),
         (None, None) if step.pause.is_some() => "pause".to_owned(),
         (None, None) if step.analysis.is_some() => "analysis".to_owned(),
+        (None, None) if step.set_header_route.is_some() => "setHeaderRoute".to_owned(),
+        (None, None) if step.set_mirror_route.is_some() => "setMirrorRoute".to_owned(),
         (None, None) => "job".to_owned(),
     };
     format!("step {}/{} ({what})", at + 1, steps.len())

@@ -2,16 +2,17 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Draft, WaitKind, gate::Traffic, identify, messages, outcome, runs, scale};
+use super::{Draft, WaitKind, gate::Traffic, identify, messages, outcome, pods, runs, scale};
 use crate::{
     api::{OnTimeout, Pause, PauseReason, PauseStatus, SetCanaryScale, Step},
-    world::World,
+    traffic::istio::MatchRoute,
+    world::{ProgramStep, Shift, StrategyKind, World},
 };
 
 /// What the steps up to and including the present one add up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Intent {
-    /// The canary's weight, in percent.
+    /// The canary's weight, in parts of the program's total.
     pub(super) weight: i32,
     /// The canary's size.
     pub(super) size: SizeRule,
@@ -29,8 +30,9 @@ pub(super) enum SizeRule {
 }
 
 /// A short hash of the list of steps.
-pub(super) fn steps_hash(steps: &[Step]) -> String {
-    let text = serde_json::to_string(steps).unwrap_or_default();
+pub(super) fn steps_hash(steps: &[ProgramStep]) -> String {
+    let steps: Vec<&Step> = steps.iter().map(|step| &step.step).collect();
+    let text = serde_json::to_string(&steps).unwrap_or_default();
     let digest = Sha256::digest(text.as_bytes());
     let start = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     format!("{start:016x}")
@@ -38,11 +40,11 @@ pub(super) fn steps_hash(steps: &[Step]) -> String {
 
 /// Adds up `steps[0..=index]`: the last weight and the last scale win. Being recomputed at each
 /// look, it cannot be lost by a restart.
-pub(super) fn intent(steps: &[Step], index: usize) -> Intent {
+pub(super) fn intent(world: &World, index: usize) -> Intent {
     let mut intent = Intent { weight: 0, size: SizeRule::MatchWeight };
-    for step in steps.iter().take(index + 1) {
+    for step in world.program.steps.iter().take(index + 1).map(|step| &step.step) {
         if let Some(weight) = step.set_weight {
-            intent.weight = weight.clamp(0, 100);
+            intent.weight = weight.clamp(0, world.program.total());
         }
         if let Some(scale) = &step.set_canary_scale {
             intent.size = size_rule(scale);
@@ -54,11 +56,10 @@ pub(super) fn intent(steps: &[Step], index: usize) -> Intent {
 /// The rules for the canary's size of the present step and of the one before: the pods that its weight
 /// was given for.
 pub(super) fn recent_sizes(world: &World, draft: &Draft) -> [SizeRule; 2] {
-    let steps = &world.rollout.spec.strategy.canary.steps;
     let index = draft.status.step.as_ref().map_or(0, |step| step.index);
     let at = usize::try_from(index).unwrap_or(0);
-    let before = if at == 0 { SizeRule::MatchWeight } else { intent(steps, at - 1).size };
-    [intent(steps, at).size, before]
+    let before = if at == 0 { SizeRule::MatchWeight } else { intent(world, at - 1).size };
+    [intent(world, at).size, before]
 }
 
 fn size_rule(scale: &SetCanaryScale) -> SizeRule {
@@ -71,7 +72,7 @@ fn size_rule(scale: &SetCanaryScale) -> SizeRule {
 
 /// The index of the present step; the number of steps when all are done.
 pub(super) fn index(world: &World, draft: &Draft) -> usize {
-    let steps = world.rollout.spec.strategy.canary.steps.len();
+    let steps = world.program.steps.len();
     if draft.status.promote_full {
         return steps;
     }
@@ -82,10 +83,9 @@ pub(super) fn index(world: &World, draft: &Draft) -> usize {
 /// Advances over all steps that are done, and says what the present one waits for. While the
 /// background analysis `asks` a person, none ends.
 pub(super) fn advance(world: &World, draft: &mut Draft, traffic: &Traffic, asks: bool) {
-    let steps = &world.rollout.spec.strategy.canary.steps;
     while draft.status.abort.is_none() {
         let at = index(world, draft);
-        let Some(step) = steps.get(at) else { return };
+        let Some(step) = world.program.step(at) else { return };
         if !is_done(world, draft, traffic, step, at) {
             return;
         }
@@ -98,9 +98,8 @@ pub(super) fn advance(world: &World, draft: &mut Draft, traffic: &Traffic, asks:
 
 /// Goes to the next step.
 pub(super) fn next(world: &World, draft: &mut Draft) {
-    let steps = &world.rollout.spec.strategy.canary.steps;
     let at = index(world, draft);
-    draft.status.step = Some(identify::step_status(steps, at + 1, world));
+    draft.status.step = Some(identify::step_status(at + 1, world));
     draft.status.pauses.retain(|pause| pause.reason == PauseReason::Command);
     if let Some(analysis) = &mut draft.status.analysis {
         analysis.step = None;
@@ -126,7 +125,11 @@ fn is_done(world: &World, draft: &mut Draft, traffic: &Traffic, step: &Step, at:
         return pause_is_done(world, draft, pause, at);
     }
     if step.set_canary_scale.is_some() {
-        return scale_is_done(world, draft, traffic, at);
+        // Without routes the weight is the scale, and it rules.
+        return world.program.shift == Shift::Pods || scale_is_done(world, draft, traffic, at);
+    }
+    if step.set_header_route.is_some() || step.set_mirror_route.is_some() {
+        return routes_are_done(world, draft, traffic, at);
     }
     if let Some(analysis) = &step.analysis {
         let request = runs::request_of(analysis);
@@ -145,10 +148,20 @@ fn weight_is_done(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i
     if world.desired() == 0 {
         return true;
     }
+    if world.program.shift == Shift::Pods {
+        return pods::weight_is_done(world, draft, weight);
+    }
     let shown = traffic.all_weights_are(weight);
-    let intent = intent_now(world, draft);
+    let intent = intent(world, index(world, draft));
     let needed = scale::needed(world, weight, intent.size);
-    let enough = weight == 0 || traffic.capacity(world, &draft.target) >= needed;
+    let capacity = match world.program.shift {
+        Shift::Switch => traffic.stable_capacity(world, &draft.target),
+        Shift::Routes | Shift::Pods => traffic.capacity(world, &draft.target),
+    };
+    let enough = weight == 0 || capacity >= needed;
+    if enough && shown && world.program.strategy == StrategyKind::BlueGreen {
+        return has_settled(world, draft, traffic, weight);
+    }
     if !enough {
         let wait = messages::waiting_for_pods(world, &draft.target, needed);
         draft.wait(WaitKind::Pods, wait);
@@ -159,17 +172,56 @@ fn weight_is_done(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i
 /// Done when the pods are there *and* the canary destination reaches them: what follows, such as a
 /// smoke test, would otherwise still meet the stable revision.
 fn scale_is_done(world: &World, draft: &mut Draft, traffic: &Traffic, at: usize) -> bool {
-    let intent = intent(&world.rollout.spec.strategy.canary.steps, at);
-    let wanted = scale::canary_size(world, intent);
+    let wanted = scale::canary_size(world, intent(world, at));
     let present = traffic.capacity(world, &draft.target);
-    if present < wanted {
+    let enough = scale::enough(world, wanted);
+    if present < enough {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, wanted));
     }
-    present >= wanted
+    present >= enough
 }
 
-fn intent_now(world: &World, draft: &Draft) -> Intent {
-    intent(&world.rollout.spec.strategy.canary.steps, index(world, draft))
+/// What comes after a switch judges the new revision: not before every proxy follows it.
+fn has_settled(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) -> bool {
+    match traffic.weights_settle(weight) {
+        Some(at) if at > world.now => {
+            draft.check_at(at);
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            false
+        }
+        settle => settle.is_some(),
+    }
+}
+
+/// The routes for some requests that the steps up to `index` ask for: recomputed at each look, as the
+/// weight is, so that neither a restart nor somebody's edit loses one (lessons 64 and 65).
+pub(super) fn routes(world: &World, index: usize) -> Vec<MatchRoute> {
+    let names = world.program.traffic.iter().flat_map(|traffic| &traffic.managed_routes);
+    let steps = || world.program.steps.iter().take(index + 1).map(|step| &step.step);
+    let last = |name: &str| {
+        let routes = steps().filter_map(|step| {
+            let header = step.set_header_route.clone().map(MatchRoute::Header);
+            header.or_else(|| step.set_mirror_route.clone().map(MatchRoute::Mirror))
+        });
+        routes.filter(|route| route.name() == name).last()
+    };
+    names.filter_map(|route| last(&route.name)).filter(|route| !route.is_empty()).collect()
+}
+
+/// Pods that the canary has for its routes, though its weight asks for none.
+pub(super) fn pods_for_routes(world: &World, index: usize, intent: Intent) -> u32 {
+    let for_routes = intent.size == SizeRule::MatchWeight && !routes(world, index).is_empty();
+    if for_routes { world.program.min_pods.min(world.desired()) } else { 0 }
+}
+
+/// Done when the VirtualServices have the routes that the steps ask for, and no others of ours.
+fn routes_are_done(world: &World, draft: &mut Draft, traffic: &Traffic, at: usize) -> bool {
+    let wanted = routes(world, at);
+    let capacity = traffic.capacity(world, &draft.target);
+    if !wanted.is_empty() && capacity == 0 && world.desired() > 0 {
+        draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
+    }
+    traffic.has_routes(world, &wanted)
 }
 
 fn pause_is_done(world: &World, draft: &mut Draft, pause: &Pause, at: usize) -> bool {

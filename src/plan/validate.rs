@@ -6,16 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Draft, gate, runs, scale};
+use super::{Draft, gate, messages, runs};
 use crate::{
     analysis::template::{Library, Request, Subject, resolve},
-    api::{Duration, REVISION_LABEL, Step},
-    traffic::istio::{RouteTarget, Split, destination_rule, virtual_service},
-    world::World,
+    api::{Duration, IntOrPercent, REVISION_LABEL, Step, Strategy},
+    traffic::istio::{Split, destination_rule, virtual_service},
+    world::{Shift, StrategyKind, World},
 };
 
 const CANARY: &str = "spec.strategy.canary";
-const ISTIO: &str = "spec.strategy.canary.traffic.istio";
 
 /// One thing that is wrong, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +23,10 @@ pub struct Problem(pub String);
 /// Everything that is wrong, the spec's own faults first.
 pub(super) fn problems(world: &World, draft: &Draft) -> Vec<Problem> {
     let mut found = Vec::new();
+    if !world.has_template() {
+        found.push(messages::no_workload(world));
+        return found.into_iter().map(Problem).collect();
+    }
     spec(world, &mut found);
     found.extend(world.rival_claims.iter().cloned());
     services(world, &mut found);
@@ -35,23 +38,24 @@ pub(super) fn problems(world: &World, draft: &Draft) -> Vec<Problem> {
 fn spec(world: &World, found: &mut Vec<String>) {
     let spec = &world.rollout.spec;
     let labels = template_labels(world);
-    for (key, value) in &spec.selector.match_labels {
+    let template = if spec.workload_ref.is_some() { "workloadRef" } else { "template" };
+    for (key, value) in &world.selector {
         match labels.get(key) {
             Some(have) if have == value => {}
             Some(have) => found.push(format!(
-                "spec.template.metadata.labels[{key}]: found `{have}`, but spec.selector.matchLabels \
-                 wants `{value}`; the pods must carry the selector's labels"
+                "spec.{template}: metadata.labels[{key}]: found `{have}`, but the selector wants \
+                 `{value}`; the pods must carry the selector's labels"
             )),
             None => found.push(format!(
-                "spec.template.metadata.labels: `{key}: {value}` of spec.selector.matchLabels is \
-                 missing; the pods must carry the selector's labels"
+                "spec.{template}: metadata.labels: `{key}: {value}` of the selector is missing; the \
+                 pods must carry the selector's labels"
             )),
         }
     }
-    if spec.selector.match_labels.is_empty() {
+    if world.selector.is_empty() {
         found.push("spec.selector.matchLabels is empty: allowed is at least one label".into());
     }
-    if spec.selector.match_labels.contains_key(REVISION_LABEL) {
+    if world.selector.contains_key(REVISION_LABEL) {
         found.push(format!(
             "spec.selector.matchLabels[{REVISION_LABEL}]: this label belongs to Sluice; remove it"
         ));
@@ -64,45 +68,105 @@ fn spec(world: &World, found: &mut Vec<String>) {
             spec.progress_deadline
         ));
     }
-    let desired = world.desired();
-    if scale::surge(world) < desired {
-        let surge = spec.strategy.canary.max_surge.map(|surge| surge.to_string());
+    let Strategy { rolling, blue_green, canary } = &spec.strategy;
+    let count = [rolling.is_some(), blue_green.is_some(), canary.is_some()];
+    let count = count.iter().filter(|set| **set).count();
+    if count != 1 {
         found.push(format!(
-            "{CANARY}.maxSurge: found {}, allowed is at least spec.replicas ({desired}) or 100%: the \
-             canary grows to full size beside the stable revision",
-            surge.unwrap_or_default()
+            "spec.strategy: found {count} strategies, allowed is exactly one of rolling, blueGreen, \
+             canary"
         ));
     }
-    steps(&spec.strategy.canary.steps, found);
+    pods(world, found);
+    role_labels(world, found);
+    if let Some(canary) = canary {
+        steps(&canary.steps, world.program.total(), found);
+    }
+}
+
+/// Limits on the number of pods that leave no way forward.
+fn pods(world: &World, found: &mut Vec<String>) {
+    let program = &world.program;
+    let desired = world.desired();
+    let surge = program.max_surge.map(|surge| surge.rounded_up(desired));
+    if program.shift == Shift::Routes && surge.is_some_and(|surge| surge < desired) {
+        found.push(format!(
+            "{}.maxSurge: found {}, allowed is at least spec.replicas ({desired}) or 100%: the canary \
+             grows to full size beside the stable revision",
+            program.field(),
+            program.max_surge.map(|surge| surge.to_string()).unwrap_or_default()
+        ));
+    }
+    let none =
+        |limit: IntOrPercent| matches!(limit, IntOrPercent::Count(0) | IntOrPercent::Percent(0));
+    if program.shift == Shift::Pods
+        && program.max_surge.is_some_and(none)
+        && none(program.max_unavailable)
+    {
+        found.push(format!(
+            "{}: maxSurge and maxUnavailable are both 0, so that no pod could ever be replaced; \
+             allowed is at least one of them above 0",
+            program.field()
+        ));
+    }
+}
+
+/// A role cannot change the labels by which pods are selected.
+fn role_labels(world: &World, found: &mut Vec<String>) {
+    let program = &world.program;
+    let [stable, canary] = match program.strategy {
+        StrategyKind::BlueGreen => ["activeMetadata", "previewMetadata"],
+        StrategyKind::Canary | StrategyKind::Rolling => ["stableMetadata", "canaryMetadata"],
+    };
+    for (field, metadata) in
+        [(stable, &program.stable_metadata), (canary, &program.canary_metadata)]
+    {
+        for key in metadata.iter().flat_map(|metadata| metadata.labels.keys()) {
+            if world.selector.contains_key(key) || key == REVISION_LABEL {
+                found.push(format!(
+                    "{}.{field}.labels[{key}]: the pods are selected by this label; allowed is any \
+                     other",
+                    program.field()
+                ));
+            }
+        }
+    }
 }
 
 /// The API server refuses these too; objects stored before the rule existed reach us all the same.
-fn steps(steps: &[Step], found: &mut Vec<String>) {
+fn steps(steps: &[Step], total: i32, found: &mut Vec<String>) {
     for (index, step) in steps.iter().enumerate() {
         let set = [
             step.set_weight.is_some(),
             step.pause.is_some(),
             step.set_canary_scale.is_some(),
+            step.set_header_route.is_some(),
+            step.set_mirror_route.is_some(),
             step.analysis.is_some(),
             step.job.is_some(),
+            step.ramp.is_some(),
         ];
         let count = set.iter().filter(|set| **set).count();
         if count != 1 {
             found.push(format!(
                 "{CANARY}.steps[{index}]: found {count} actions, allowed is exactly one of \
-                 setWeight, pause, setCanaryScale, analysis, job"
+                 setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp"
             ));
         }
-        if let Some(weight) = step.set_weight.filter(|weight| !(0..=100).contains(weight)) {
-            found.push(format!(
-                "{CANARY}.steps[{index}].setWeight: found {weight}, allowed is 0 to 100"
-            ));
+        let ramp = step.ramp.map(|ramp| ramp.to);
+        let weights = [("setWeight", step.set_weight), ("ramp.to", ramp)];
+        for (field, weight) in weights {
+            if let Some(weight) = weight.filter(|weight| !(0..=total).contains(weight)) {
+                found.push(format!(
+                    "{CANARY}.steps[{index}].{field}: found {weight}, allowed is 0 to {total}"
+                ));
+            }
         }
     }
 }
 
 fn template_labels(world: &World) -> BTreeMap<String, String> {
-    let labels = world.rollout.spec.template.metadata.get("labels");
+    let labels = world.template.metadata.get("labels");
     let labels = labels.and_then(|labels| labels.as_object());
     labels
         .into_iter()
@@ -112,32 +176,32 @@ fn template_labels(world: &World) -> BTreeMap<String, String> {
 }
 
 fn services(world: &World, found: &mut Vec<String>) {
-    let canary = &world.rollout.spec.strategy.canary;
+    let program = &world.program;
+    let strategy = program.field();
     let labels = template_labels(world);
-    for (field, name) in
-        [("stableService", &canary.stable_service), ("canaryService", &canary.canary_service)]
-    {
+    let names = [&program.stable_service, &program.canary_service];
+    for (field, name) in program.service_fields().into_iter().zip(names) {
         let Some(name) = name else { continue };
         let namespace = &world.rollout.namespace;
         let Some(service) = world.services.get(name) else {
             found.push(format!(
-                "{CANARY}.{field}: Service {namespace}/{name} does not exist; create it with a \
+                "{strategy}.{field}: Service {namespace}/{name} does not exist; create it with a \
                  selector that the pods match"
             ));
             continue;
         };
         if service.selector.is_empty() {
             found.push(format!(
-                "{CANARY}.{field}: Service {namespace}/{name} has no selector; write one that the \
+                "{strategy}.{field}: Service {namespace}/{name} has no selector; write one that the \
                  pods match, such as {}",
-                selector_text(&world.rollout.spec.selector.match_labels)
+                selector_text(&world.selector)
             ));
         }
         for (key, value) in service.selector.iter().filter(|(key, _)| *key != REVISION_LABEL) {
             if labels.get(key) != Some(value) {
                 let have = labels.get(key).map_or("no such label", String::as_str);
                 found.push(format!(
-                    "{CANARY}.{field}: Service {namespace}/{name} selects {key}={value}, but the \
+                    "{strategy}.{field}: Service {namespace}/{name} selects {key}={value}, but the \
                      pods have {have}; it would select none of them"
                 ));
             }
@@ -151,13 +215,13 @@ fn selector_text(labels: &BTreeMap<String, String>) -> String {
 }
 
 fn routes(world: &World, found: &mut Vec<String>) {
-    let istio = &world.rollout.spec.strategy.canary.traffic.istio;
+    let Some(istio) = world.program.istio() else { return };
+    let field = field(world);
     if !world.istio_served {
-        found.push(
-            "spec.strategy.canary.traffic.istio: this cluster serves no networking.istio.io; \
-             install Istio's CustomResourceDefinitions"
-                .into(),
-        );
+        found.push(format!(
+            "{field}: this cluster serves no networking.istio.io; install Istio's \
+             CustomResourceDefinitions"
+        ));
         return;
     }
     if istio.destination_rule.is_some() && !rule(world, found) {
@@ -166,7 +230,7 @@ fn routes(world: &World, found: &mut Vec<String>) {
     let split = match gate::split(world) {
         Ok(split) => split,
         Err(error) => {
-            found.push(format!("{ISTIO}.destinationRule: {error}"));
+            found.push(format!("{field}.destinationRule: {error}"));
             return;
         }
     };
@@ -175,52 +239,58 @@ fn routes(world: &World, found: &mut Vec<String>) {
         let namespace = reference.namespace.as_ref().unwrap_or(&world.rollout.namespace);
         let Some(route) = route else {
             found.push(format!(
-                "{ISTIO}.virtualServices[{index}]: VirtualService {namespace}/{} does not exist",
+                "{field}.virtualServices[{index}]: VirtualService {namespace}/{} does not exist",
                 reference.name
             ));
             continue;
         };
-        let target = RouteTarget { reference, split: &split, namespace: &world.rollout.namespace };
+        let target = gate::target(world, reference, &split);
         if let Err(error) = virtual_service::weights(&route.object, target) {
-            found.push(format!("{ISTIO}.virtualServices[{index}]: {error}"));
+            found.push(format!("{field}.virtualServices[{index}]: {error}"));
         }
     }
 }
 
+/// The field that names Istio's routes.
+fn field(world: &World) -> String {
+    format!("{}.traffic.istio", world.program.field())
+}
+
 /// Whether the DestinationRule can be used.
 fn rule(world: &World, found: &mut Vec<String>) -> bool {
-    let istio = &world.rollout.spec.strategy.canary.traffic.istio;
-    let Some(reference) = &istio.destination_rule else { return true };
+    let reference = world.program.istio().and_then(|istio| istio.destination_rule.as_ref());
+    let Some(reference) = reference else { return true };
+    let field = field(world);
     let namespace = &world.rollout.namespace;
     let before = found.len();
     let Some(rule) = &world.destination_rule else {
         found.push(format!(
-            "{ISTIO}.destinationRule: DestinationRule {namespace}/{} does not exist",
+            "{field}.destinationRule: DestinationRule {namespace}/{} does not exist",
             reference.name
         ));
         return false;
     };
     let labels = template_labels(world);
-    for (field, subset) in
+    for (name, subset) in
         [("stableSubset", &reference.stable_subset), ("canarySubset", &reference.canary_subset)]
     {
         if let Err(error) =
             destination_rule::with_subset_revision(&rule.object, subset, "x", &labels)
         {
-            found.push(format!("{ISTIO}.destinationRule.{field}: {error}"));
+            found.push(format!("{field}.destinationRule.{name}: {error}"));
         }
     }
     match gate::split(world) {
         Ok(Split::Subsets { host, .. }) => match gate::host_service(&host, namespace) {
             Some(name) if world.services.contains_key(&name) => {}
             _ => found.push(format!(
-                "{ISTIO}.destinationRule: DestinationRule {namespace}/{} has host `{host}`, which is \
+                "{field}.destinationRule: DestinationRule {namespace}/{} has host `{host}`, which is \
                  no Service of namespace {namespace}",
                 reference.name
             )),
         },
         Ok(Split::Hosts { .. }) => {}
-        Err(error) => found.push(format!("{ISTIO}.destinationRule: {error}")),
+        Err(error) => found.push(format!("{field}.destinationRule: {error}")),
     }
     found.len() == before
 }
@@ -231,7 +301,6 @@ fn analyses(world: &World, draft: &Draft, found: &mut Vec<String>) {
     if !draft.in_release() || draft.stable.is_none() || draft.status.abort.is_some() {
         return;
     }
-    let canary = &world.rollout.spec.strategy.canary;
     let mut check = |field: String, request: &Request| {
         let library =
             Library { templates: &world.templates, cluster_templates: &world.cluster_templates };
@@ -244,21 +313,23 @@ fn analyses(world: &World, draft: &Draft, found: &mut Vec<String>) {
             found.push(format!("{field}: {error}"));
         }
     };
-    if let Some(analysis) = &canary.analysis {
+    if let Some(analysis) = &world.program.analysis {
         let request = Request {
             templates: &analysis.templates,
             metrics: &analysis.metrics,
             args: &analysis.args,
         };
-        check(format!("{CANARY}.analysis"), &request);
+        check(format!("{}.analysis", world.program.field()), &request);
     }
-    for (index, step) in canary.steps.iter().enumerate() {
-        if let Some(analysis) = &step.analysis {
-            check(format!("{CANARY}.steps[{index}].analysis"), &runs::request_of(analysis));
+    let user_wrote = world.program.strategy == StrategyKind::Canary;
+    for step in &world.program.steps {
+        if let Some(analysis) = &step.step.analysis {
+            let field = if user_wrote { ".analysis" } else { "" };
+            check(format!("{}{field}", step.field), &runs::request_of(analysis));
         }
-        if let Some(job) = &step.job {
+        if let Some(job) = &step.step.job {
             let metrics = [runs::job_metric(job)];
-            check(format!("{CANARY}.steps[{index}].job"), &runs::request_of_job(&metrics));
+            check(format!("{}.job", step.field), &runs::request_of_job(&metrics));
         }
     }
 }

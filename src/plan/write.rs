@@ -3,7 +3,7 @@
 use super::{Action, Draft, RouteKind, Write, gate::Traffic, messages};
 use crate::{
     api::{Contest, DestinationRuleRef},
-    traffic::istio::{RouteTarget, destination_rule, virtual_service},
+    traffic::istio::{MatchRoute, destination_rule, virtual_service},
     world::{Route, World},
 };
 
@@ -16,8 +16,10 @@ const TOLERATED_EDITS: i32 = 2;
 /// What is wanted of the traffic; `None` leaves it as it is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
-    /// The canary's weight, in percent.
+    /// The canary's weight, in parts of the program's total.
     pub(super) weight: Option<i32>,
+    /// The routes for some requests that stand beside the weight; none without a weight.
+    pub(super) extra: Vec<MatchRoute>,
     /// The revision that the stable destination should reach.
     pub(super) stable_at: Option<String>,
     /// The revision that the canary destination should reach.
@@ -34,7 +36,7 @@ pub(super) fn wanted(world: &World, draft: &mut Draft, traffic: &Traffic, wanted
     services(draft, traffic, wanted);
     subsets(world, draft, wanted);
     if let Some(weight) = wanted.weight {
-        weights(world, draft, traffic, weight);
+        weights(world, draft, traffic, weight, &wanted.extra);
     }
 }
 
@@ -49,7 +51,7 @@ fn services(draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
             let write = Write::SelectRevision {
                 service: service.clone(),
                 from: at.clone(),
-                to: to.clone(),
+                to: Some(to.clone()),
             };
             draft.push(write, messages::pointer(role, to));
         }
@@ -58,7 +60,7 @@ fn services(draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
 
 /// Both subsets are edited in one write, as they stand in one object.
 fn subsets(world: &World, draft: &mut Draft, wanted: &Wanted) {
-    let reference = world.rollout.spec.strategy.canary.traffic.istio.destination_rule.as_ref();
+    let reference = world.program.istio().and_then(|istio| istio.destination_rule.as_ref());
     let Some((reference, rule)) = reference.zip(world.destination_rule.as_ref()) else { return };
     let DestinationRuleRef { stable_subset, canary_subset, .. } = reference;
     let mut object = (*rule.object).clone();
@@ -89,10 +91,15 @@ fn subsets(world: &World, draft: &mut Draft, wanted: &Wanted) {
     }
 }
 
-fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) {
-    let istio = &world.rollout.spec.strategy.canary.traffic.istio;
-    for (reference, (route, shown)) in istio.virtual_services.iter().zip(&traffic.routes) {
-        if shown.iter().all(|shown| *shown == weight) {
+fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, extra: &[MatchRoute]) {
+    let references = world.program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
+    for (reference, (route, shown)) in references.zip(&traffic.routes) {
+        let target = traffic.target(world, reference);
+        let Ok(object) = virtual_service::with_canary_weight(&route.object, target, weight, extra)
+        else {
+            continue;
+        };
+        if object == *route.object {
             continue;
         }
         let edited = is_edited_by_others(draft, route, shown, weight);
@@ -104,11 +111,6 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) {
         if is_contested(draft) && (weight >= highest || !draft.in_release()) {
             continue;
         }
-        let target =
-            RouteTarget { reference, split: &traffic.split, namespace: &world.rollout.namespace };
-        let Ok(object) = virtual_service::with_canary_weight(&route.object, target, weight) else {
-            continue;
-        };
         let action = Action {
             write: Write::EditRoute {
                 kind: RouteKind::VirtualService,
@@ -118,13 +120,13 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32) {
                 from: Box::new((*route.object).clone()),
                 to: Box::new(object),
             },
-            why: messages::weight(highest, weight),
+            why: messages::weight(highest, weight, extra),
         };
         if edited {
             // So that the same edit, made again before the next status, is seen as one more.
             draft.written = Some(weight);
         }
-        if weight < highest {
+        if weight < highest || weight == 0 && extra.is_empty() {
             draft.written = Some(weight);
             draft.urgent.push(action);
         } else {

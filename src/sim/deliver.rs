@@ -20,10 +20,11 @@ use super::api::{Change, Resource, Store, resource};
 use crate::{
     api::{REVISION_LABEL, RUN_LABEL},
     observe::{Caches, Kind, Object, Touched, Watched},
+    world::WorkloadKind,
 };
 
 /// What the controller watches: the kind, its resource, and the label that an object must have.
-const WATCHED: [(Kind, &Resource, Option<&str>); 12] = [
+const WATCHED: [(Kind, &Resource, Option<&str>); 14] = [
     (Kind::Rollout, &resource::ROLLOUT, None),
     (Kind::ReplicaSet, &resource::REPLICA_SET, Some(REVISION_LABEL)),
     (Kind::Pod, &resource::POD, Some(REVISION_LABEL)),
@@ -36,6 +37,8 @@ const WATCHED: [(Kind, &Resource, Option<&str>); 12] = [
     (Kind::AnalysisRun, &resource::ANALYSIS_RUN, None),
     (Kind::VirtualService, &resource::VIRTUAL_SERVICE, None),
     (Kind::DestinationRule, &resource::DESTINATION_RULE, None),
+    (Kind::Workload(WorkloadKind::Deployment), &resource::DEPLOYMENT, None),
+    (Kind::Workload(WorkloadKind::ReplicaSet), &resource::REPLICA_SET, None),
 ];
 
 /// Lists everything into empty caches, as a controller does when it starts.

@@ -32,35 +32,21 @@ fn world() -> World {
         },
     }))
     .unwrap();
-    World {
-        now: jiff::Timestamp::UNIX_EPOCH,
-        fingerprint: String::new(),
-        rollout: world::Rollout {
-            namespace: "default".into(),
-            name: "web".into(),
-            uid: "uid".into(),
-            resource_version: "1".into(),
-            generation: 1,
-            deleting: false,
-            spec: Arc::new(rollout.spec),
-            status: Arc::default(),
-            since: jiff::Timestamp::UNIX_EPOCH,
-            command: None,
-            object: Arc::default(),
-        },
-        revisions: Vec::new(),
-        orphans: Vec::new(),
-        taken_names: Vec::new(),
-        services: std::collections::BTreeMap::new(),
-        endpoints: std::collections::BTreeMap::new(),
-        routes: Vec::new(),
-        destination_rule: None,
-        istio_served: true,
-        templates: std::collections::BTreeMap::new(),
-        cluster_templates: std::collections::BTreeMap::new(),
-        runs: std::collections::BTreeMap::new(),
-        rival_claims: Vec::new(),
-    }
+    let rollout = world::Rollout {
+        namespace: "default".into(),
+        name: "web".into(),
+        uid: "uid".into(),
+        resource_version: "1".into(),
+        generation: 1,
+        deleting: false,
+        finalizers: Vec::new(),
+        spec: Arc::new(rollout.spec),
+        status: Arc::default(),
+        since: jiff::Timestamp::UNIX_EPOCH,
+        command: None,
+        object: Arc::default(),
+    };
+    World::of(rollout, jiff::Timestamp::UNIX_EPOCH)
 }
 
 /// The API server's words for it are recorded in `tests/conformance`: they must not be taken for an
@@ -91,7 +77,11 @@ async fn a_write_planned_from_an_old_state_is_a_conflict_and_no_refusal() {
         Write::Scale { name: "web-a".into(), uid: uid.clone(), from: 2, to: 5 },
         Write::Scale { name: "web-a".into(), uid: "another".into(), from: 3, to: 5 },
         Write::AdoptReplicaSet { name: "web-a".into(), uid: "another".into() },
-        Write::SelectRevision { service: "web".into(), from: Some("a".into()), to: "c".into() },
+        Write::SelectRevision {
+            service: "web".into(),
+            from: Some("a".into()),
+            to: Some("c".into()),
+        },
     ];
     let (client, caches) = (simulation.client(), Caches::default());
     let applier = Applier {

@@ -11,10 +11,14 @@ pub mod fingerprint;
 pub mod quantity;
 
 mod pods;
+mod program;
 mod routes;
+mod workload;
 
 pub use pods::{Pod, ReplicaSet};
+pub use program::{Program, ProgramStep, Shift, StrategyKind};
 pub use routes::{DestinationRule, Endpoints, Route, Service};
+pub use workload::{Workload, WorkloadKind, WorkloadState};
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,7 +26,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::{
-    AnalysisRunStatus, AnalysisTemplateSpec, Command, RolloutSpec, RolloutStatus, Verdict,
+    AnalysisRunStatus, AnalysisTemplateSpec, Command, PodTemplate, RolloutSpec, RolloutStatus,
+    Verdict,
 };
 
 /// Everything known of one Rollout at one instant.
@@ -32,8 +37,16 @@ pub struct World {
     pub now: Timestamp,
     /// The Rollout.
     pub rollout: Rollout,
-    /// Fingerprint of its template.
+    /// Its strategy.
+    pub program: Arc<Program>,
+    /// Its pod template: its own, or that of the workload; empty if that is missing.
+    pub template: Arc<PodTemplate>,
+    /// Labels that select its pods.
+    pub selector: BTreeMap<String, String>,
+    /// Fingerprint of the template.
     pub fingerprint: String,
+    /// The workload that it names.
+    pub workload: WorkloadState,
     /// ReplicaSets that the Rollout owns, newest revision first.
     pub revisions: Vec<ReplicaSet>,
     /// ReplicaSets made by an earlier Rollout of this name and without an owner now.
@@ -48,6 +61,10 @@ pub struct World {
     pub routes: Vec<Option<Route>>,
     /// The DestinationRule, if one is named and exists.
     pub destination_rule: Option<DestinationRule>,
+    /// DestinationRules that it held and does not name any more, by name.
+    pub held_rules: BTreeMap<String, DestinationRule>,
+    /// Evictions that a PodDisruptionBudget refused, by pod: when, and in which words.
+    pub refused_evictions: BTreeMap<String, (Timestamp, String)>,
     /// Whether the cluster serves Istio's route kinds.
     pub istio_served: bool,
     /// AnalysisTemplates of the namespace, by name.
@@ -75,6 +92,8 @@ pub struct Rollout {
     pub generation: i64,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
     /// Its spec.
     pub spec: Arc<RolloutSpec>,
     /// Its status.
@@ -110,6 +129,35 @@ impl Run {
 }
 
 impl World {
+    /// A world in which nothing is known but the Rollout itself.
+    pub fn of(rollout: Rollout, now: Timestamp) -> Self {
+        let spec = &rollout.spec;
+        let selector = spec.selector.as_ref().map(|selector| selector.match_labels.clone());
+        Self {
+            now,
+            program: Arc::new(Program::new(spec)),
+            fingerprint: spec.template.as_ref().map(fingerprint::fingerprint).unwrap_or_default(),
+            template: Arc::new(spec.template.clone().unwrap_or_default()),
+            selector: selector.unwrap_or_default(),
+            workload: WorkloadState::None,
+            rollout,
+            revisions: Vec::new(),
+            orphans: Vec::new(),
+            taken_names: Vec::new(),
+            services: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            routes: Vec::new(),
+            destination_rule: None,
+            held_rules: BTreeMap::new(),
+            refused_evictions: BTreeMap::new(),
+            istio_served: false,
+            templates: BTreeMap::new(),
+            cluster_templates: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            rival_claims: Vec::new(),
+        }
+    }
+
     /// The owned ReplicaSet of `revision`.
     pub fn revision(&self, revision: &str) -> Option<&ReplicaSet> {
         self.revisions.iter().find(|set| set.revision == revision)
@@ -124,6 +172,11 @@ impl World {
     pub fn min_ready(&self) -> std::time::Duration {
         let seconds = u64::try_from(self.rollout.spec.min_ready_seconds).unwrap_or(0);
         std::time::Duration::from_secs(seconds)
+    }
+
+    /// Whether there is a pod template to make a revision of.
+    pub fn has_template(&self) -> bool {
+        matches!(self.workload, WorkloadState::None | WorkloadState::Found(_))
     }
 
     /// `spec.replicas` as a count.

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
+use crate::api::PodMetadata;
+
 /// A ReplicaSet: one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaSet {
@@ -21,6 +23,8 @@ pub struct ReplicaSet {
     pub number: i64,
     /// Labels of its pods.
     pub pod_labels: BTreeMap<String, String>,
+    /// What a role has put on its template.
+    pub role: Option<PodMetadata>,
     /// Images of its containers.
     pub images: Vec<String>,
     /// Pods that it should have.
@@ -40,6 +44,12 @@ pub struct ReplicaSet {
 pub struct Pod {
     /// Its name.
     pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// What a role has put on it.
+    pub role: Option<PodMetadata>,
     /// Since when it is ready; none if it is not.
     pub ready_since: Option<Timestamp>,
     /// Whether it is being deleted.

@@ -75,7 +75,7 @@ fn facts(scene: &Scene<'_>, style: Style, width: usize) -> String {
     };
     let step = match (&status.step, state::current_step(rollout)) {
         (Some(step), Some(current)) => {
-            format!("{}/{} {}", step.index + 1, step.of, state::describe(current))
+            format!("{}/{} {}", step.index + 1, step.of, state::describe(&current))
         }
         (Some(step), None) => step.text.clone(),
         (None, _) => "none yet".to_owned(),
@@ -104,7 +104,7 @@ fn message(snapshot: &Snapshot) -> String {
 
 /// Each revision: its image, its share of the traffic, and its pods.
 fn revisions(snapshot: &Snapshot, status: &RolloutStatus) -> Vec<(String, Cell)> {
-    let weights = status.weights.unwrap_or_else(|| Weights::canary(0));
+    let weights = status.weights.unwrap_or_else(|| Weights::of(100, 0));
     let hash = |set: &ReplicaSet| set.labels().get(REVISION_LABEL).cloned();
     let row = |set: &ReplicaSet, name: &str, weight: i32| {
         let pods: Vec<&Pod> = snapshot.pods.iter().filter(|pod| owns(set, pod)).collect();

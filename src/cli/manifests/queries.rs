@@ -13,6 +13,7 @@ use crate::{
     },
     api::{AnalysisRunSpec, AnalysisTemplateSpec, Rollout},
     sim::prometheus::{Database, Query},
+    world::{Program, StrategyKind},
 };
 
 /// What stands for the hash of a revision that does not exist yet.
@@ -60,7 +61,7 @@ pub(super) fn check(
     let subject = Subject { rollout: object, stable: Some(SOME_REVISION), latest: SOME_REVISION };
     let name = rollout.metadata.name.as_deref().unwrap_or_default();
     let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for (place, request) in requests(rollout) {
+    for (place, request) in requests(&Program::new(&rollout.spec)) {
         let owner = format!("Rollout {name}: {place}");
         match resolve(&request, &library, &subject) {
             Err(error) => {
@@ -83,25 +84,28 @@ pub(super) fn check(
 }
 
 /// Each place that asks for an analysis.
-fn requests(rollout: &Rollout) -> Vec<(String, Request<'_>)> {
-    let canary = &rollout.spec.strategy.canary;
+fn requests(program: &Program) -> Vec<(String, Request<'_>)> {
     let mut found = Vec::new();
-    if let Some(analysis) = &canary.analysis {
+    if let Some(analysis) = &program.analysis {
         let request = Request {
             templates: &analysis.templates,
             metrics: &analysis.metrics,
             args: &analysis.args,
         };
-        found.push(("spec.strategy.canary.analysis".to_owned(), request));
+        found.push((format!("{}.analysis", program.field()), request));
     }
-    for (index, step) in canary.steps.iter().enumerate() {
-        if let Some(analysis) = &step.analysis {
+    for step in &program.steps {
+        if let Some(analysis) = &step.step.analysis {
             let request = Request {
                 templates: &analysis.templates,
                 metrics: &analysis.metrics,
                 args: &analysis.args,
             };
-            found.push((format!("spec.strategy.canary.steps[{index}].analysis"), request));
+            let field = match program.strategy {
+                StrategyKind::Canary => ".analysis",
+                StrategyKind::BlueGreen | StrategyKind::Rolling => "",
+            };
+            found.push((format!("{}{field}", step.field), request));
         }
     }
     found

@@ -64,7 +64,7 @@ fn the_api_servers_rules_hold() {
     let rollout = ROLLOUT.replace("setWeight: 25", "setWeight: 250");
     let found = error(&[NETWORK, TEMPLATE, &rollout]);
     assert!(found.starts_with("2.yaml, document 1: Rollout.sluice.dev \"checkout\""), "{found}");
-    assert!(found.contains("steps[5].setWeight"), "{found}");
+    assert!(found.contains("setWeight is above traffic.maxWeight"), "{found}");
     let twice = error(&[NETWORK, NETWORK, TEMPLATE, ROLLOUT]);
     assert!(twice.contains("1.yaml, document 1: services \"checkout-stable\" already exists"));
 }

@@ -1,6 +1,6 @@
 //! Releases that go back, or are overtaken.
 
-use super::model::{Behaviour, Model, rollout, steps, subset_rollout};
+use super::model::{Behaviour, Model, canary, rollout, steps, subset_rollout};
 use crate::api::{AbortCause, Outcome, Phase, Verb};
 
 #[test]
@@ -38,7 +38,7 @@ fn an_aborted_canary_loses_its_service_then_its_pods_and_nothing_rises() {
 fn with_a_delay_of_zero_the_aborted_canary_stays() {
     let mut model = Model::paused_at(50);
     model.edit_spec(|spec| {
-        spec.strategy.canary.abort_scale_down_delay = crate::api::Duration::from_secs(0);
+        canary(spec).abort_scale_down_delay = crate::api::Duration::from_secs(0);
     });
     model.command(Verb::Abort);
     model.run_for(3600);

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
-        AnalysisRunStatus, Command, Phase, REVISION_LABEL, Rollout as RolloutKind, RolloutStatus,
-        Verb, Verdict,
+        AnalysisRunStatus, Command, FINALIZER, Phase, REVISION_LABEL, Rollout as RolloutKind,
+        RolloutStatus, Verb, Verdict,
     },
     plan::{Plan, RouteKind, Write, plan},
     traffic::istio::{destination_rule, virtual_service::validate_istio},
     world::{
-        DestinationRule, Endpoints, Pod, ReplicaSet, Rollout, Route, Run, Service, World,
+        DestinationRule, Endpoints, Pod, Program, ReplicaSet, Rollout, Route, Run, Service, World,
         fingerprint,
     },
 };
@@ -22,8 +22,8 @@ use crate::{
 mod invariants;
 mod objects;
 
+pub(super) use objects::{canary, rollout, selector, steps, subset_rollout};
 use objects::{destination_rule_object, template, virtual_service};
-pub(super) use objects::{rollout, steps, subset_rollout};
 
 /// How the pods of a revision behave, by image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,31 +58,29 @@ impl Model {
     pub(super) fn new(rollout: Value) -> Self {
         let start = Timestamp::from_second(1_000_000).expect("start");
         let parsed: RolloutKind = serde_json::from_value(rollout.clone()).expect("rollout");
-        let subsets = parsed.spec.strategy.canary.traffic.istio.destination_rule.is_some();
+        let subsets = Program::new(&parsed.spec)
+            .istio()
+            .is_some_and(|istio| istio.destination_rule.is_some());
         let names: &[&str] = if subsets { &["web"] } else { &["web-stable", "web-canary"] };
         let service = |name: &&str| {
             let selector = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
             ((*name).to_owned(), Service { name: (*name).to_owned(), selector, since: start })
         };
+        let rollout = Rollout {
+            namespace: "shop".into(),
+            name: "web".into(),
+            uid: "uid".into(),
+            resource_version: "1".into(),
+            generation: 1,
+            deleting: false,
+            finalizers: vec![FINALIZER.into()],
+            spec: Arc::new(parsed.spec),
+            status: Arc::default(),
+            since: start,
+            command: None,
+            object: Arc::new(rollout),
+        };
         let world = World {
-            now: start,
-            fingerprint: fingerprint::fingerprint(&parsed.spec.template),
-            rollout: Rollout {
-                namespace: "shop".into(),
-                name: "web".into(),
-                uid: "uid".into(),
-                resource_version: "1".into(),
-                generation: 1,
-                deleting: false,
-                spec: Arc::new(parsed.spec),
-                status: Arc::default(),
-                since: start,
-                command: None,
-                object: Arc::new(rollout),
-            },
-            revisions: Vec::new(),
-            orphans: Vec::new(),
-            taken_names: Vec::new(),
             services: names.iter().map(service).collect(),
             endpoints: names.iter().map(|n| ((*n).to_owned(), Endpoints::default())).collect(),
             routes: vec![Some(Route {
@@ -100,10 +98,7 @@ impl Model {
                 since: start,
             }),
             istio_served: true,
-            templates: BTreeMap::new(),
-            cluster_templates: BTreeMap::new(),
-            runs: BTreeMap::new(),
-            rival_claims: Vec::new(),
+            ..World::of(rollout, start)
         };
         Self {
             world,
@@ -162,15 +157,18 @@ impl Model {
     pub(super) fn edit_spec(&mut self, edit: impl FnOnce(&mut crate::api::RolloutSpec)) {
         let mut spec = (*self.world.rollout.spec).clone();
         edit(&mut spec);
-        self.world.fingerprint = fingerprint::fingerprint(&spec.template);
-        self.world.rollout.spec = Arc::new(spec);
+        let rollout = Rollout { spec: Arc::new(spec), ..self.world.rollout.clone() };
+        let World { program, template, selector, fingerprint, rollout, .. } =
+            World::of(rollout, self.world.now);
+        self.world =
+            World { program, template, selector, fingerprint, rollout, ..self.world.clone() };
         self.world.rollout.generation += 1;
         self.peak = self.peak.max(self.world.desired());
     }
 
     pub(super) fn set_image(&mut self, image: &str) {
         let template = serde_json::from_value(template(image)).expect("template");
-        self.edit_spec(|spec| spec.template = template);
+        self.edit_spec(|spec| spec.template = Some(template));
     }
 
     /// The revision that `image` has, or will have.
@@ -281,6 +279,7 @@ impl Model {
                         created: now,
                         deleting: false,
                         failure: None,
+                        role: new.role.clone(),
                         pods: Vec::new(),
                     },
                 );
@@ -297,7 +296,10 @@ impl Model {
             }
             Write::SelectRevision { service, to, .. } => {
                 let service = self.world.services.get_mut(service).expect("service");
-                service.selector.insert(REVISION_LABEL.into(), to.clone());
+                match to {
+                    Some(to) => drop(service.selector.insert(REVISION_LABEL.into(), to.clone())),
+                    None => drop(service.selector.remove(REVISION_LABEL)),
+                }
                 service.since = now;
             }
             Write::EditRoute { kind: RouteKind::VirtualService, to, .. } => {
@@ -341,6 +343,22 @@ impl Model {
             }
             Write::DeleteRun { name } => drop(self.world.runs.remove(name)),
             Write::ClearCommand => self.world.rollout.command = None,
+            Write::Evict { name, .. } => {
+                for set in &mut self.world.revisions {
+                    set.pods.retain(|pod| pod.name != *name);
+                }
+            }
+            Write::RoleOfSet { name, to, .. } => {
+                let set = self.world.revisions.iter_mut().find(|set| set.name == *name);
+                set.expect("set").role = Some(to.clone());
+            }
+            Write::RoleOfPod { name, to, .. } => {
+                let mut pods = self.world.revisions.iter_mut().flat_map(|set| &mut set.pods);
+                pods.find(|pod| pod.name == *name).expect("pod").role = Some(to.clone());
+            }
+            Write::ScaleWorkload { .. } | Write::Finalizer { .. } => {
+                unreachable!("this Rollout has its own template and its finalizer")
+            }
             Write::AdoptReplicaSet { name, .. } => {
                 let at = self.world.orphans.iter().position(|set| set.name == *name);
                 let set = self.world.orphans.remove(at.expect("orphan"));
@@ -362,7 +380,15 @@ impl Model {
                 self.serial += 1;
                 let name = format!("{}-{}", set.name, self.serial);
                 self.created.insert(name.clone(), now);
-                set.pods.push(Pod { name, ready_since: None, deleting: false, problem: None });
+                set.pods.push(Pod {
+                    uid: name.clone(),
+                    name,
+                    created: now,
+                    role: set.role.clone(),
+                    ready_since: None,
+                    deleting: false,
+                    problem: None,
+                });
             }
             for pod in &mut set.pods {
                 let ready_at = match behaviour {

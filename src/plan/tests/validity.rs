@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::model::{Model, rollout, steps};
+use super::model::{Model, canary, rollout, selector, steps};
 use crate::api::Phase;
 
 fn message_after(edit: impl FnOnce(&mut Model)) -> (String, Model) {
@@ -78,10 +78,9 @@ fn what_an_older_rollout_claims_is_refused() {
 #[test]
 fn selector_and_template_must_agree() {
     let (message, _) = message_after(|model| {
-        model
-            .edit_spec(|spec| drop(spec.selector.match_labels.insert("tier".into(), "web".into())));
+        model.edit_spec(|spec| drop(selector(spec).insert("tier".into(), "web".into())));
     });
-    assert!(message.contains("`tier: web` of spec.selector.matchLabels is missing"), "{message}");
+    assert!(message.contains("`tier: web` of the selector is missing"), "{message}");
 }
 
 #[test]
@@ -93,7 +92,7 @@ fn a_deadline_that_no_pod_can_meet_is_refused() {
 #[test]
 fn a_surge_too_small_for_a_full_canary_is_refused() {
     let (message, _) = message_after(|model| {
-        model.edit_spec(|spec| spec.strategy.canary.max_surge = "50%".parse().ok());
+        model.edit_spec(|spec| canary(spec).max_surge = "50%".parse().ok());
     });
     assert!(message.contains("maxSurge: found 50%"), "{message}");
 }
@@ -103,7 +102,7 @@ fn a_missing_template_stops_the_release_before_its_first_step() {
     let mut model = Model::healthy(rollout(&steps("[{setWeight: 20}, {pause: {}}]")));
     let list = "[{setWeight: 20}, {analysis: {templates: [{templateName: errors}]}}]";
     let list = serde_json::from_value(steps(list)).unwrap();
-    model.edit_spec(|spec| spec.strategy.canary.steps = list);
+    model.edit_spec(|spec| canary(spec).steps = list);
     model.set_image("web:2");
     model.run_for(60);
     let message = model.status().message.clone();

@@ -47,6 +47,18 @@ pub fn subset_labels(rule: &Value, subset: &str) -> Result<BTreeMap<String, Stri
         .collect()
 }
 
+/// A copy of `rule` in which the subset `subset` selects pods of any revision again: without the label
+/// `sluice.dev/revision`. An object that has no such subset is returned as it is.
+pub fn without_subset_revision(rule: &Value, subset: &str) -> Value {
+    let mut copy = rule.clone();
+    let labels = index(rule, subset).ok().map(|index| format!("{}/labels", pointer(index)));
+    let labels = labels.and_then(|path| copy.pointer_mut(&path)).and_then(Value::as_object_mut);
+    if let Some(labels) = labels {
+        labels.remove(REVISION_LABEL);
+    }
+    copy
+}
+
 /// A copy of `rule` in which the subset `subset` selects the pods of `revision`: its label
 /// `sluice.dev/revision` is set, and its other labels take the values that the pods have, as a
 /// person would edit `version: v1.0.0` for a release of v2.0.0.

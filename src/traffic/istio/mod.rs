@@ -9,6 +9,7 @@
 pub mod destination_rule;
 mod error;
 pub mod host;
+mod match_route;
 mod route;
 pub mod virtual_service;
 
@@ -16,10 +17,11 @@ pub mod virtual_service;
 mod tests;
 
 pub use error::{RouteError, SubsetError};
+pub use match_route::MatchRoute;
 
 use serde_json::Value;
 
-use crate::api::{VirtualServiceRef, Weights};
+use crate::api::{ManagedRoute, VirtualServiceRef, Weights};
 
 /// What tells the stable destination of a route from the canary destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,10 @@ pub struct RouteTarget<'a> {
     pub split: &'a Split,
     /// The namespace of the Rollout, which is that of its Services and its `DestinationRule`.
     pub namespace: &'a str,
+    /// What the weights of a route sum to.
+    pub total: i32,
+    /// Routes that belong to us, in the order in which they stand before all others.
+    pub managed: &'a [ManagedRoute],
 }
 
 /// The weights that one managed route has now.

@@ -38,7 +38,7 @@ fn reference(text: &str) -> VirtualServiceRef {
 }
 
 fn target<'a>(reference: &'a VirtualServiceRef, split: &'a Split) -> RouteTarget<'a> {
-    RouteTarget { reference, split, namespace: NAMESPACE }
+    RouteTarget { reference, split, namespace: NAMESPACE, total: 100, managed: &[] }
 }
 
 /// A `VirtualService` `shop/web` with this `spec`.

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    RouteError, RouteTarget, RouteWeights,
+    MatchRoute, RouteError, RouteTarget, RouteWeights,
     host::{Side, Sides},
     object_name,
     route::{Protocol, Route, found_name, l4_name, names},
@@ -44,11 +44,13 @@ pub fn with_canary_weight(
     object: &Value,
     target: RouteTarget,
     canary: i32,
+    extra: &[MatchRoute],
 ) -> Result<Value, RouteError> {
-    if !(0..=100).contains(&canary) {
+    if !(0..=target.total).contains(&canary) {
         return Err(RouteError::CanaryWeight { found: canary });
     }
-    let wanted = Weights::canary(canary);
+    let _ = extra;
+    let wanted = Weights::of(target.total, canary);
     let mut copy = object.clone();
     for route in managed(object, target)? {
         let found = route.weights.weights;
@@ -60,6 +62,13 @@ pub fn with_canary_weight(
         }
     }
     Ok(copy)
+}
+
+/// Whether a route of ours for some requests stands in the object.
+pub fn has_match_routes(object: &Value, target: RouteTarget) -> bool {
+    let routes = Protocol::Http.routes(object);
+    let ours = |name: &str| target.managed.iter().any(|route| route.name == name);
+    routes.iter().any(|route| route.given_name().is_some_and(ours))
 }
 
 /// The rules of Istio's own webhook that a weight can break, over all routes of `object`: no weight

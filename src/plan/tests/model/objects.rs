@@ -1,6 +1,20 @@
 //! The objects around the Rollout.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
+
+use crate::api::{CanaryStrategy, RolloutSpec};
+
+/// The canary strategy of a spec that has one.
+pub(in crate::plan::tests) fn canary(spec: &mut RolloutSpec) -> &mut CanaryStrategy {
+    spec.strategy.canary.as_mut().expect("a canary")
+}
+
+/// The selector of a spec that has one.
+pub(in crate::plan::tests) fn selector(spec: &mut RolloutSpec) -> &mut BTreeMap<String, String> {
+    &mut spec.selector.as_mut().expect("a selector").match_labels
+}
 
 pub(in crate::plan::tests) fn steps(yaml: &str) -> Value {
     serde_yaml::from_str(yaml).expect("steps")

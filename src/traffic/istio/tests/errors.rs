@@ -20,7 +20,7 @@ fn error_of(object: &Value, named: &str, split: &Split) -> String {
     let reference = reference(&format!("{{name: web, {named}}}"));
     let target = target(&reference, split);
     let error = weights(object, target).expect_err("an error");
-    let same = with_canary_weight(object, target, 20).expect_err("an error");
+    let same = with_canary_weight(object, target, 20, &[]).expect_err("an error");
     assert_eq!(error, same, "reading and writing agree");
     error.to_string()
 }
@@ -33,7 +33,7 @@ fn error(spec: &str, named: &str) -> String {
 fn managed(object: &Value, named: &str, split: &Split) -> Vec<(String, i32)> {
     let reference = reference(&format!("{{name: web, {named}}}"));
     let target = target(&reference, split);
-    let edited = with_canary_weight(object, target, 30).expect("an edit");
+    let edited = with_canary_weight(object, target, 30, &[]).expect("an edit");
     validate_istio(&edited).expect("what Istio takes");
     let found = weights(&edited, target).expect("weights");
     found.into_iter().map(|route| (route.route, route.weights.canary)).collect()
@@ -59,7 +59,7 @@ fn named_routes_of_all_kinds_are_managed_and_no_other() {
     );
     let reference = reference(&format!("{{name: web, {named}}}"));
     let split = split();
-    let edited = with_canary_weight(&object, target(&reference, &split), 30).expect("an edit");
+    let edited = with_canary_weight(&object, target(&reference, &split), 30, &[]).expect("an edit");
     for untouched in ["/spec/http/0", "/spec/tls/1", "/spec/tcp/1"] {
         assert_eq!(edited.pointer(untouched), object.pointer(untouched));
     }
@@ -102,7 +102,7 @@ fn a_missing_weight_is_0_and_is_written_only_when_it_changes() {
     let target = target(&reference, &split);
     let found = weights(&object, target).expect("weights");
     assert_eq!(found[0].weights, Weights { stable: 0, canary: 0 });
-    let edited = with_canary_weight(&object, target, 0).expect("an edit");
+    let edited = with_canary_weight(&object, target, 0, &[]).expect("an edit");
     let wanted = "[{destination: {host: web}, weight: 100}, {destination: {host: web-canary}}]";
     assert_eq!(edited["spec"]["http"][0]["route"], yaml(wanted));
     validate_istio(&edited).expect("what Istio takes");
@@ -115,7 +115,7 @@ fn a_third_destination_without_weight_is_left_alone() {
         managed(&object, "", &split());
         let reference = reference("name: web");
         let split = split();
-        let edited = with_canary_weight(&object, target(&reference, &split), 30);
+        let edited = with_canary_weight(&object, target(&reference, &split), 30, &[]);
         assert_eq!(edited.expect("an edit")["spec"]["http"][0]["route"][0], yaml(third));
     }
 }
@@ -301,7 +301,7 @@ fn a_weight_beyond_100_is_never_written() {
     let reference = reference("name: web");
     let split = split();
     for canary in [-1, 101, i32::MAX, i32::MIN] {
-        let error = with_canary_weight(&object, target(&reference, &split), canary);
+        let error = with_canary_weight(&object, target(&reference, &split), canary, &[]);
         assert_eq!(
             error.expect_err("an error").to_string(),
             format!(

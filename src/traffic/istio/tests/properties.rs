@@ -88,19 +88,19 @@ proptest! {
         let split = hosts("web", "web-canary");
         let target = target(&reference, &split);
 
-        let edited = with_canary_weight(&object, target, canary).expect("an edit");
+        let edited = with_canary_weight(&object, target, canary, &[]).expect("an edit");
         prop_assert_eq!(bare(&edited, at), bare(&object, at));
 
         let found = weights(&edited, target).expect("weights");
         prop_assert_eq!(found.len(), 1);
-        prop_assert_eq!(found[0].weights, Weights::canary(canary));
+        prop_assert_eq!(found[0].weights, Weights::of(100, canary));
         prop_assert_eq!(found[0].weights.stable + found[0].weights.canary, 100);
         validate_istio(&edited).expect("what Istio takes");
 
-        let again = with_canary_weight(&edited, target, canary).expect("an edit");
+        let again = with_canary_weight(&edited, target, canary, &[]).expect("an edit");
         prop_assert_eq!(&again, &edited);
-        let through_another = with_canary_weight(&object, target, 100 - canary)
-            .and_then(|other| with_canary_weight(&other, target, canary))
+        let through_another = with_canary_weight(&object, target, 100 - canary, &[])
+            .and_then(|other| with_canary_weight(&other, target, canary, &[]))
             .expect("an edit");
         prop_assert_eq!(weights(&through_another, target), weights(&edited, target));
     }
@@ -116,7 +116,7 @@ proptest! {
         ];
         for object in objects {
             let _ = weights(&object, target(&reference, &split));
-            let _ = with_canary_weight(&object, target(&reference, &split), canary);
+            let _ = with_canary_weight(&object, target(&reference, &split), canary, &[]);
             let _ = validate_istio(&object);
         }
     }

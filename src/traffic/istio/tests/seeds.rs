@@ -52,7 +52,13 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     fn target(&self) -> RouteTarget<'_> {
-        RouteTarget { reference: &self.reference, split: &self.split, namespace: self.namespace }
+        RouteTarget {
+            reference: &self.reference,
+            split: &self.split,
+            namespace: self.namespace,
+            total: 100,
+            managed: &[],
+        }
     }
 
     /// The object without the weights of the managed route, and only of that.
@@ -73,7 +79,7 @@ fn the_one_route_that_splits_is_found_with_its_weights() {
         let found = weights(&case.object, case.target()).expect("a managed route");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].route, case.name);
-        assert_eq!(found[0].weights, Weights::canary(10));
+        assert_eq!(found[0].weights, Weights::of(100, 10));
     }
 }
 
@@ -82,12 +88,13 @@ fn every_weight_changes_nothing_but_weights() {
     for case in cases() {
         let bare = case.without_weights(&case.object);
         for canary in 0..=100 {
-            let edited = with_canary_weight(&case.object, case.target(), canary).expect("an edit");
+            let edited =
+                with_canary_weight(&case.object, case.target(), canary, &[]).expect("an edit");
             assert_eq!(case.without_weights(&edited), bare, "{} at {canary}", case.name);
             validate_istio(&edited).expect("what Istio takes");
             let found = weights(&edited, case.target()).expect("weights");
-            assert_eq!(found[0].weights, Weights::canary(canary));
-            let again = with_canary_weight(&edited, case.target(), canary).expect("an edit");
+            assert_eq!(found[0].weights, Weights::of(100, canary));
+            let again = with_canary_weight(&edited, case.target(), canary, &[]).expect("an edit");
             assert_eq!(again, edited);
         }
     }
@@ -96,7 +103,7 @@ fn every_weight_changes_nothing_but_weights() {
 #[test]
 fn the_same_weight_is_no_change() {
     for case in cases() {
-        let same = with_canary_weight(&case.object, case.target(), 10).expect("an edit");
+        let same = with_canary_weight(&case.object, case.target(), 10, &[]).expect("an edit");
         assert_eq!(same, case.object);
     }
 }
@@ -104,7 +111,7 @@ fn the_same_weight_is_no_change() {
 #[test]
 fn the_header_route_keeps_its_weight() {
     let case = &cases()[1];
-    let edited = with_canary_weight(&case.object, case.target(), 0).expect("an edit");
+    let edited = with_canary_weight(&case.object, case.target(), 0, &[]).expect("an edit");
     assert_eq!(edited["spec"]["http"][0], case.object["spec"]["http"][0]);
     assert_eq!(edited["spec"]["http"][0]["route"][0]["weight"], 100);
 }

@@ -1,0 +1,327 @@
+//! A release whose weight is in routes, or in the selector of the active Service: from where it stands
+//! and what is observed to what is wanted.
+
+use super::{
+    Draft, WaitKind,
+    gate::Traffic,
+    messages, outcome, runs, scale,
+    step::{self, Intent, SizeRule},
+    write::{self, Wanted},
+};
+use crate::world::World;
+
+/// Steps, or the promotion when all are done.
+pub(super) fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
+    let Pace { promoting, intent, wanted_size } = pace(world, draft);
+    let target = draft.target.clone();
+    if is_late(world, draft, traffic, wanted_size, held) {
+        return;
+    }
+    // Not before the verdict, if a background analysis runs: it may still say no.
+    let may_promote = !promoting || runs::background_agrees(world, draft);
+    resize(world, draft, traffic, intent, wanted_size);
+    let mut wanted = Wanted {
+        canary_at: canary_pointer(world, draft, traffic, intent, wanted_size),
+        ..Wanted::default()
+    };
+    let moved = traffic.stable.all_at(&target);
+    if promoting && moved {
+        finish_promotion(world, draft, traffic, &mut wanted);
+    } else {
+        // What an overtaken promotion pointed elsewhere comes back before any weight goes there.
+        let stable = draft.stable.as_deref().unwrap_or_default();
+        let astray = !promoting && traffic.stable.elsewhere(stable).is_some();
+        let weight = allowed_weight(world, draft, traffic, intent, held || !may_promote);
+        wanted.weight = (!astray).then_some(weight);
+        wanted.extra = shift_routes(world, draft, traffic);
+        wanted.stable_at = stable_pointer(world, draft, traffic, promoting && may_promote && !held);
+    }
+    write::wanted(world, draft, traffic, &wanted);
+}
+
+/// Where a release stands.
+struct Pace {
+    /// Whether all steps are done.
+    promoting: bool,
+    /// What the steps add up to.
+    intent: Intent,
+    /// Pods of the new revision.
+    wanted_size: u32,
+}
+
+fn pace(world: &World, draft: &Draft) -> Pace {
+    let at = step::index(world, draft);
+    let promoting = at >= world.program.steps.len();
+    let intent = if promoting {
+        Intent { weight: world.program.total(), size: SizeRule::MatchWeight }
+    } else {
+        step::intent(world, at)
+    };
+    let wanted_size = if promoting {
+        world.desired()
+    } else {
+        scale::canary_size(world, intent).max(step::pods_for_routes(world, at, intent))
+    };
+    Pace { promoting, intent, wanted_size }
+}
+
+/// Runs the progress deadline. Returns whether it aborted the release.
+fn is_late(world: &World, draft: &mut Draft, traffic: &Traffic, size: u32, held: bool) -> bool {
+    let target = draft.target.clone();
+    // A delay that the user asked for is no lack of progress.
+    let short = traffic.selectable(world, &target) < scale::enough(world, size)
+        && !scale::is_crowded(world, &target, size);
+    outcome::track_progress(world, draft, short && !held, size)
+}
+
+/// The same where the selector of the active Service is the switch.
+pub(super) fn switch(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
+    let Pace { promoting, intent, wanted_size } = pace(world, draft);
+    let target = draft.target.clone();
+    let stable = draft.stable.clone();
+    if is_late(world, draft, traffic, wanted_size, held) {
+        return;
+    }
+    resize(world, draft, traffic, intent, wanted_size);
+    let mut wanted = Wanted {
+        canary_at: canary_pointer(world, draft, traffic, intent, wanted_size),
+        ..Wanted::default()
+    };
+    let switched = traffic.stable.all_at(&target);
+    let needed = scale::enough(world, world.desired());
+    if intent.weight == 0 {
+        wanted.stable_at = stable;
+    } else if switched {
+        let serves = traffic.stable_capacity(world, &target) > 0 || world.desired() == 0;
+        let fallback = stable.filter(|stable| !serves && world.available(stable) > 0);
+        if fallback.is_some() {
+            draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &target, needed));
+            wanted.stable_at = fallback;
+        }
+    } else if traffic.selectable(world, &target) < needed {
+        draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &target, needed));
+        wanted.stable_at = stable;
+    } else {
+        wanted.stable_at = if held { stable } else { Some(target.clone()) };
+    }
+    write::wanted(world, draft, traffic, &wanted);
+    if promoting && switched && !held && traffic.canary.all_at(&target) {
+        if traffic.stable_capacity(world, &target) < needed {
+            let serving = traffic.stable_capacity(world, &target);
+            draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, needed));
+            return;
+        }
+        match traffic.pointers_settle() {
+            Some(at) if at > world.now => {
+                draft.check_at(at);
+                draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            }
+            _ => outcome::complete(world, draft, "all steps passed"),
+        }
+    }
+}
+
+/// The routes for some requests that should stand in the VirtualServices: those of the steps up to
+/// now, while the canary can answer.
+fn shift_routes(
+    world: &World,
+    draft: &mut Draft,
+    traffic: &Traffic,
+) -> Vec<crate::traffic::istio::MatchRoute> {
+    let routes = step::routes(world, step::index(world, draft));
+    if routes.is_empty() || traffic.capacity(world, &draft.target) > 0 {
+        return routes;
+    }
+    draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
+    Vec::new()
+}
+
+/// The lowest weight that the canary may have now on its way down to `goal`: what the stable
+/// revision cannot take yet stays, where that may shrink (DESIGN, rule 3), unless the canary cannot
+/// take it either.
+pub(super) fn lowest_weight(world: &World, draft: &Draft, traffic: &Traffic, goal: i32) -> i32 {
+    let shown = traffic.highest();
+    if !world.program.dynamic_stable || goal >= shown || world.desired() == 0 {
+        return goal;
+    }
+    let stable = draft.stable.clone().unwrap_or_default();
+    let total = world.program.total();
+    let carried = |pods: u32| {
+        let weight = i64::from(total) * i64::from(pods) / i64::from(world.desired().max(1));
+        i32::try_from(weight).unwrap_or(total).min(total)
+    };
+    let left = total - carried(traffic.serving(world, &stable));
+    left.min(carried(traffic.canary_endpoints(world))).clamp(goal, shown)
+}
+
+/// An aborted canary gives its pods back as its weight falls, where stable may shrink.
+pub(super) fn shrink_aborted(world: &World, draft: &mut Draft, traffic: &Traffic) {
+    let shown = traffic.highest();
+    let settled = traffic.weights_settle(shown).filter(|at| *at <= world.now);
+    let target = draft.target.clone();
+    let Some(set) = world.revision(&target).filter(|_| settled.is_some() && shown > 0) else {
+        return;
+    };
+    let size = scale::share(world, world.desired(), shown).max(1);
+    if size < set.replicas {
+        scale::bring_to(world, draft, &target, size, &messages::shrinks_with_weight(shown));
+    }
+}
+
+/// The canary's pods: up at once, down only as far as the weight that the proxies may still follow
+/// allows.
+fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, size: u32) {
+    let target = draft.target.clone();
+    let present = world.revision(&target).map_or(0, |set| set.replicas);
+    let mut size = size;
+    if size < present {
+        let shown = traffic.highest();
+        let settled = traffic.weights_settle(shown).filter(|at| *at <= world.now);
+        if settled.is_none() {
+            size = present;
+            if let Some(at) = traffic.weights_settle(shown) {
+                draft.check_at(at);
+            }
+        } else {
+            size = size.max(scale::needed(world, shown, intent.size)).min(present);
+        }
+    }
+    let why = messages::canary_size(draft, intent.weight);
+    scale::bring_to(world, draft, &target, size, &why);
+}
+
+/// The canary destination moves to the new revision once that has the pods for the step, and never
+/// while a weight, or a proxy's memory of one, still counts on another revision behind it.
+fn canary_pointer(
+    world: &World,
+    draft: &mut Draft,
+    traffic: &Traffic,
+    intent: Intent,
+    size: u32,
+) -> Option<String> {
+    let target = draft.target.clone();
+    if traffic.canary.all_at(&target) {
+        return None;
+    }
+    let overtaken =
+        traffic.canary.elsewhere(&target).is_some_and(|at| draft.stable.as_deref() != Some(at));
+    if overtaken {
+        match traffic.quiet() {
+            Some(at) if at > world.now => {
+                draft.check_at(at);
+                draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+                return None;
+            }
+            Some(_) => {}
+            None => return None,
+        }
+    }
+    let need = match intent.weight {
+        0 => size,
+        weight => scale::needed(world, weight, intent.size),
+    };
+    let ready = traffic.selectable(world, &target);
+    let serves = ready > 0 && size > 0 || world.desired() == 0;
+    if ready >= need && serves {
+        // Under weight it moves only where it selects no revision at all.
+        let weighted = traffic.reaches_canary() && traffic.canary.elsewhere(&target).is_some();
+        return (!weighted).then_some(target);
+    }
+    if overtaken { draft.stable.clone() } else { None }
+}
+
+/// The weight that the canary may have now. It rises only when all pods for it are there; it falls
+/// to what the available pods can carry when some are lost.
+fn allowed_weight(
+    world: &World,
+    draft: &mut Draft,
+    traffic: &Traffic,
+    intent: Intent,
+    held: bool,
+) -> i32 {
+    if world.desired() == 0 {
+        return 0;
+    }
+    let shown = traffic.highest();
+    let capacity = traffic.capacity(world, &draft.target);
+    let needed = scale::needed(world, intent.weight, intent.size);
+    if capacity < needed {
+        let wait = messages::waiting_for_pods(world, &draft.target, needed);
+        draft.wait(WaitKind::Pods, wait);
+    }
+    let contested = write::is_contested(draft);
+    let may_rise = capacity >= needed && !held && !contested;
+    let goal = if intent.weight <= shown || may_rise { intent.weight } else { shown };
+    if goal < shown && world.program.dynamic_stable {
+        return lowest_weight(world, draft, traffic, goal);
+    }
+    let stable = draft.stable.clone().unwrap_or_default();
+    let [now, before] = step::recent_sizes(world, draft);
+    let sizes = [intent.size, now, before];
+    // Published as the canary's are counted: both follow a scale-up by the same delay.
+    let keep = scale::needed_to_keep(world, traffic.serving(world, &stable), goal, &sizes);
+    let allowed = if capacity >= keep {
+        goal
+    } else {
+        let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
+        i32::try_from(carried).unwrap_or(goal).clamp(i32::from(capacity > 0), goal)
+    };
+    let told = draft.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Pods);
+    if allowed < intent.weight && capacity < needed && !told {
+        draft.shortfall =
+            Some(messages::shortfall(world, &draft.target, allowed, intent.weight, needed));
+    }
+    allowed
+}
+
+/// The stable destination moves to the new revision once all traffic, and every proxy, is on the
+/// canary destination; until then it belongs to stable, and is put back there if somebody moved it.
+fn stable_pointer(
+    world: &World,
+    draft: &mut Draft,
+    traffic: &Traffic,
+    promoting: bool,
+) -> Option<String> {
+    let target = draft.target.clone();
+    let weight = if world.desired() == 0 { 0 } else { world.program.total() };
+    let settle = traffic.weights_settle(weight).filter(|_| promoting);
+    if let Some(at) = settle {
+        let needed = scale::enough(world, world.desired());
+        let full = traffic.canary.all_at(&target) && traffic.capacity(world, &target) >= needed;
+        if at > world.now {
+            draft.check_at(at);
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            return None;
+        }
+        return full.then_some(target);
+    }
+    draft.stable.clone()
+}
+
+/// Stable's destination reaches the new revision: the weight goes back to it, and the release is
+/// complete when every proxy follows.
+fn finish_promotion(world: &World, draft: &mut Draft, traffic: &Traffic, wanted: &mut Wanted) {
+    let target = draft.target.clone();
+    let needed = scale::enough(world, world.desired());
+    let serving = traffic.stable_capacity(world, &target);
+    if serving < needed && !traffic.all_weights_are(0) {
+        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, needed));
+        return;
+    }
+    wanted.weight = Some(0);
+    if !traffic.all_weights_are(0) {
+        return;
+    }
+    let settle = traffic.quiet().into_iter().chain(traffic.pointers_settle()).max();
+    match settle {
+        Some(at) if at > world.now => {
+            draft.check_at(at);
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+        }
+        _ => {
+            if traffic.canary.all_at(&target) {
+                outcome::complete(world, draft, "all steps passed");
+            }
+        }
+    }
+}
