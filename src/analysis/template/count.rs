@@ -19,7 +19,8 @@ pub(super) fn counted(
     let mut metric = metric.clone();
     let Some(Count::Argument(text)) = &metric.count else { return Ok(metric) };
     let path = format!("{path}.count");
-    let allowed = || format!("a number, or {{{{args.NAME}}}} with the names {}", argument_names(args));
+    let allowed =
+        || format!("a number, or {{{{args.NAME}}}} with the names {}", argument_names(args));
     let names = placeholders(text).unwrap_or_default();
     let name = names.first().filter(|name| {
         let inside = text.trim_start_matches('{').trim_end_matches('}').trim();

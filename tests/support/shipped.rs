@@ -1,0 +1,288 @@
+//! The shipped `analysis-templates`, and samples by which each is tried: the same ones in the
+//! simulated and in a real Prometheus.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use sluice::{
+    analysis::{
+        arguments::{Secrets, plain_values},
+        provider::prometheus::{HttpClients, measure},
+        template::{Library, Request, ResolveError, Subject, resolve},
+        verdict::{Counts, judge},
+    },
+    api::{
+        AnalysisArgument, AnalysisRunSpec, AnalysisTemplateSpec, ClusterAnalysisTemplate,
+        TemplateRef,
+    },
+    sim::{
+        prometheus::{Database, Labels, NAME},
+        simulation::START,
+    },
+};
+
+/// What one measurement of a template's metric says of a revision of [`samples`]: true and false
+/// are a pass and a failure, none is no data.
+const EXPECTED: [(&str, &str, &[(&str, Option<bool>)]); 10] = [
+    ("success-rate", "success-rate", REQUESTS),
+    ("latency", "latency", REQUESTS),
+    ("error-rate", "error-rate", REQUESTS),
+    ("burn-rate", "fast-burn", REQUESTS),
+    ("burn-rate", "slow-burn", REQUESTS),
+    ("burn-rate", "fast-burn", &[("recovered", Some(true))]),
+    ("pod-restarts", "restarts", PODS),
+    ("pod-restarts", "crash-loops", PODS),
+    ("cpu-saturation", "cpu", PODS),
+    ("memory-saturation", "memory", PODS),
+];
+
+/// Little traffic is no data, whatever became of it; nothing but errors is no silence.
+const REQUESTS: &[(&str, Option<bool>)] = &[
+    ("good", Some(true)),
+    ("bad", Some(false)),
+    ("broken", Some(false)),
+    ("quiet", None),
+    ("silent", None),
+];
+
+const PODS: &[(&str, Option<bool>)] =
+    &[("good", Some(true)), ("bad", Some(false)), ("silent", None)];
+
+/// Minutes that the samples last.
+const MINUTES: i64 = 40;
+
+/// When it is measured: on no scrape, because Prometheus 2 and 3 differ in whether one at the left
+/// end of a range counts.
+pub fn measured_at() -> Timestamp {
+    began() + SignedDuration::from_mins(MINUTES - 1) + SignedDuration::from_millis(7321)
+}
+
+fn began() -> Timestamp {
+    START.parse().expect("a time")
+}
+
+// === the templates
+
+/// Their files.
+pub fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("analysis-templates");
+    let entries = fs::read_dir(folder).expect("the shipped templates");
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a file").path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The templates by name, which is that of the file.
+pub fn templates() -> BTreeMap<String, Arc<AnalysisTemplateSpec>> {
+    let read = files().into_iter().map(|path| {
+        let text = fs::read_to_string(&path).expect("a readable file");
+        let template: ClusterAnalysisTemplate = serde_yaml::from_str(&text).expect(&text);
+        let name = template.metadata.name.expect("a name");
+        assert_eq!(Some(&*name), path.file_stem().and_then(|stem| stem.to_str()));
+        (name, Arc::new(template.spec.spec))
+    });
+    read.collect()
+}
+
+/// The run that a Rollout `web` with a canary of this revision gets from these templates.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn run(
+    names: &[&str],
+    args: &[(&str, &str)],
+    revision: &str,
+) -> Result<AnalysisRunSpec, ResolveError> {
+    let named =
+        |name: &&str| TemplateRef { template_name: (*name).to_owned(), cluster_scope: true };
+    let given = |(name, value): &(&str, &str)| AnalysisArgument {
+        name: (*name).to_owned(),
+        value: Some((*value).to_owned()),
+        value_from: None,
+    };
+    let rollout = json!({"metadata": {"name": "web", "namespace": "shop"}});
+    resolve(
+        &Request {
+            templates: &names.iter().map(named).collect::<Vec<_>>(),
+            metrics: &[],
+            args: &args.iter().map(given).collect::<Vec<_>>(),
+        },
+        &Library { templates: &BTreeMap::new(), cluster_templates: &templates() },
+        &Subject { rollout: &rollout, stable: Some("stable"), latest: revision },
+    )
+}
+
+/// Measures every metric of every template that asks Prometheus, by the product's own provider, and
+/// says where a verdict is not the expected one. No metric is left out.
+pub async fn surprises(http: &HttpClients, url: &str) -> Vec<String> {
+    let mut surprises = Vec::new();
+    let mut tried = BTreeSet::new();
+    for (template, metric, revisions) in EXPECTED {
+        tried.insert((template.to_owned(), metric.to_owned()));
+        for (revision, expected) in revisions {
+            let run = run(&[template], &[], revision).expect(template);
+            let metric = run.metrics.iter().find(|one| one.name == metric).expect(metric);
+            let provider = metric.provider.prometheus.as_ref().expect("a query");
+            let now = measured_at();
+            let secrets = Secrets::default();
+            let reading = measure(provider, &run.args, &secrets, http, Some(url), now).await;
+            let judged = judge(metric, &plain_values(&run.args), &reading);
+            let found = match (judged.counts, judged.verdict.to_string().as_str()) {
+                (Counts::NoData, "Inconclusive") => "no data",
+                (Counts::Verdict, "Successful") => "good",
+                (Counts::Verdict, "Failed") => "bad",
+                _ => "neither",
+            };
+            let expected = expected.map_or("no data", |good| if good { "good" } else { "bad" });
+            if found != expected {
+                let name = &metric.name;
+                surprises.push(format!(
+                    "{template}/{name} of {revision}: expected {expected}, found {judged:?}"
+                ));
+            }
+        }
+    }
+    let asked = templates().into_iter().flat_map(|(name, spec)| {
+        let asks = spec.metrics.iter().filter(|metric| metric.provider.prometheus.is_some());
+        asks.map(|metric| (name.clone(), metric.name.clone())).collect::<Vec<_>>()
+    });
+    let forgotten = asked.filter(|metric| !tried.contains(metric));
+    surprises.extend(forgotten.map(|(template, metric)| format!("{template}/{metric} is untried")));
+    surprises
+}
+
+// === the samples
+
+/// Five revisions of the Rollout `web` in the namespace `shop`: `good`; `bad` (10 % errors, slow,
+/// crashing, saturated); `broken` (nothing but errors, slow); `quiet` (few requests, all of them
+/// slow errors); `recovered` (5 % errors for the first half of the time). Beside them what must not be taken for
+/// theirs.
+pub fn samples() -> Database {
+    let mut samples = Samples::default();
+    for (revision, good, bad) in [
+        ("good", 10.0, 0.005),
+        ("bad", 9.0, 1.0),
+        ("broken", 0.0, 10.0),
+        ("quiet", 0.0, 0.05),
+        ("recovered", 10.0, 0.0),
+    ] {
+        requests(&mut samples, "shop", revision, good, bad);
+        // Revisions have the same name where the template is the same.
+        requests(&mut samples, "staging", revision, bad, good);
+    }
+    pods(&mut samples, "good", [0.0, 0.2, 100.0]);
+    pods(&mut samples, "bad", [3.0, 0.49, 250.0]);
+    pods(&mut samples, "stable", [7.0, 0.5, 256.0]);
+    let waiting = json!({"namespace": "shop", "pod": "web-bad-x2z5w", "container": "app",
+        "reason": "CrashLoopBackOff"});
+    samples.gauge("kube_pod_container_status_waiting_reason", &waiting, 1.0);
+    samples.database
+}
+
+/// So many good and bad requests a second to a revision: the bad are errors and slow.
+fn requests(samples: &mut Samples, namespace: &str, revision: &str, good: f64, bad: f64) {
+    for (code, rate) in [("200", good), ("500", bad)].into_iter().filter(|(_, rate)| *rate > 0.0) {
+        let istio = json!({"reporter": "source", "response_code": code,
+            "destination_workload_namespace": namespace,
+            "destination_canonical_revision": revision});
+        samples.counter("istio_requests_total", &istio, |_| rate);
+        let own = json!({"namespace": namespace, "pod": format!("web-{revision}-x2z5w"),
+            "code": code});
+        samples.counter("http_requests_total", &own, |_| rate);
+    }
+    if revision == "recovered" {
+        let istio = json!({"reporter": "source", "response_code": "503",
+            "destination_workload_namespace": namespace,
+            "destination_canonical_revision": revision});
+        samples.counter("istio_requests_total", &istio, |minute| {
+            if minute < MINUTES / 2 { 0.5 } else { 0.0 }
+        });
+    }
+    let duration = "istio_request_duration_milliseconds";
+    for (le, rate) in
+        [("100", good), ("250", good), ("500", good), ("1000", good + bad), ("+Inf", good + bad)]
+    {
+        let labels = json!({"reporter": "source", "le": le,
+            "destination_workload_namespace": namespace,
+            "destination_canonical_revision": revision});
+        samples.counter(&format!("{duration}_bucket"), &labels, |_| rate);
+        if le == "+Inf" {
+            let mut labels = labels;
+            labels["le"] = json!("");
+            samples.counter(&format!("{duration}_count"), &labels, |_| rate);
+        }
+    }
+}
+
+/// Two pods of a revision, the first of them with so many restarts, cores and MiB; both have a
+/// second container, and the sums of the kubelet's cgroups beside them.
+fn pods(samples: &mut Samples, revision: &str, [restarts, cores, mib]: [f64; 3]) {
+    const MIB: f64 = 1024.0 * 1024.0;
+    for (name, share) in [("x2z5w", 1.0), ("k8s2q", 0.5)] {
+        let labels = |container: &str| {
+            json!({"namespace": "shop", "pod": format!("web-{revision}-{name}"),
+                "container": container})
+        };
+        let limit = |container: &str, resource: &str, unit: &str| {
+            let mut labels = labels(container);
+            labels["resource"] = json!(resource);
+            labels["unit"] = json!(unit);
+            labels
+        };
+        for (container, factor) in [("app", share), ("istio-proxy", 0.1)] {
+            let own = labels(container);
+            let restarts = if factor < 1.0 { 0.0 } else { restarts };
+            samples.gauge("kube_pod_container_status_restarts_total", &own, restarts);
+            samples.counter("container_cpu_usage_seconds_total", &own, |_| cores * factor);
+            samples.gauge("container_memory_working_set_bytes", &own, mib * MIB * factor);
+            let limits = "kube_pod_container_resource_limits";
+            samples.gauge(limits, &limit(container, "cpu", "core"), 0.5);
+            samples.gauge(limits, &limit(container, "memory", "byte"), 256.0 * MIB);
+        }
+        for container in ["", "POD"] {
+            let own = labels(container);
+            samples.counter("container_cpu_usage_seconds_total", &own, |_| 2.0);
+            samples.gauge("container_memory_working_set_bytes", &own, 1024.0 * MIB);
+        }
+    }
+}
+
+/// Samples every 15 seconds.
+#[derive(Default)]
+struct Samples {
+    database: Database,
+}
+
+impl Samples {
+    /// A counter that grows by so much a second, as each minute says.
+    fn counter(&mut self, name: &str, labels: &Value, per_second: impl Fn(i64) -> f64) {
+        let mut total = 0.0;
+        self.series(name, labels, |minute| {
+            total += per_second(minute) * 15.0;
+            total
+        });
+    }
+
+    fn gauge(&mut self, name: &str, labels: &Value, value: f64) {
+        self.series(name, labels, |_| value);
+    }
+
+    fn series(&mut self, name: &str, labels: &Value, mut value: impl FnMut(i64) -> f64) {
+        let pairs = labels.as_object().expect("labels").iter();
+        let pairs = pairs.map(|(name, value)| (&**name, value.as_str().expect("a text")));
+        let labels = Labels::new(pairs.chain([(NAME, name)]));
+        for scrape in 0..MINUTES * 4 {
+            let at = began() + SignedDuration::from_secs(scrape * 15);
+            self.database.append(&labels, at, value(scrape / 4)).expect("later than the last");
+        }
+    }
+}
