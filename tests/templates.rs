@@ -7,11 +7,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 use sluice::{
-    analysis::provider::{
-        job,
-        prometheus::{HttpClients, InProcess, Request},
-    },
-    api::{AnalysisRun, ClusterAnalysisTemplate},
+    analysis::provider::prometheus::{HttpClients, InProcess, Request},
+    api::ClusterAnalysisTemplate,
     sim::prometheus::{Database, http},
 };
 
@@ -100,11 +97,7 @@ fn the_smoke_test_is_one_job_that_asks_the_address() {
     let missing = shipped::run(&["smoke-http"], &[], "abc").expect_err("where to?").to_string();
     assert!(missing.contains("found no value for \"url\""), "{missing}");
     let url = "http://web-canary/healthz";
-    let spec = shipped::run(&["smoke-http"], &[("url", url)], "abc").expect("a run");
-    let mut run = AnalysisRun::new("web-abc-1-step-0", spec);
-    run.metadata.namespace = Some("shop".to_owned());
-    run.metadata.uid = Some("1".to_owned());
-    let job = job::build(&run, 0, 1).expect("a Job");
+    let job = shipped::smoke_job(&[("url", url)]);
     let pod = &job["spec"]["template"];
     let container = &pod["spec"]["containers"][0];
     assert_eq!(container["env"][0], json!({"name": "URL", "value": url}));

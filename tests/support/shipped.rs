@@ -13,13 +13,16 @@ use serde_json::{Value, json};
 use sluice::{
     analysis::{
         arguments::{Secrets, plain_values},
-        provider::prometheus::{HttpClients, measure},
+        provider::{
+            job,
+            prometheus::{HttpClients, measure},
+        },
         template::{Library, Request, ResolveError, Subject, resolve},
         verdict::{Counts, judge},
     },
     api::{
-        AnalysisArgument, AnalysisRunSpec, AnalysisTemplateSpec, ClusterAnalysisTemplate,
-        TemplateRef,
+        AnalysisArgument, AnalysisRun, AnalysisRunSpec, AnalysisTemplateSpec,
+        ClusterAnalysisTemplate, TemplateRef,
     },
     sim::{
         prometheus::{Database, Labels, NAME},
@@ -119,6 +122,15 @@ pub fn run(
         &Library { templates: &BTreeMap::new(), cluster_templates: &templates() },
         &Subject { rollout: &rollout, stable: Some("stable"), latest: revision },
     )
+}
+
+/// The Job that the shipped smoke test makes with these arguments.
+pub fn smoke_job(args: &[(&str, &str)]) -> Value {
+    let spec = run(&["smoke-http"], args, "abc").expect("a run");
+    let mut run = AnalysisRun::new("web-abc-1-step-0", spec);
+    run.metadata.namespace = Some("shop".to_owned());
+    run.metadata.uid = Some("1".to_owned());
+    job::build(&run, 0, 1).expect("a Job")
 }
 
 /// Measures every metric of every template that asks Prometheus, by the product's own provider, and
