@@ -18,11 +18,11 @@ use sluice::{
             prometheus::{HttpClients, measure},
         },
         template::{Library, Request, ResolveError, Subject, resolve},
-        verdict::{Counts, judge},
+        verdict::{Counts, Judged, judge},
     },
     api::{
         AnalysisArgument, AnalysisRun, AnalysisRunSpec, AnalysisTemplateSpec,
-        ClusterAnalysisTemplate, TemplateRef,
+        ClusterAnalysisTemplate, TemplateRef, Verdict,
     },
     sim::{
         prometheus::{Database, Labels, NAME},
@@ -30,15 +30,17 @@ use sluice::{
     },
 };
 
-/// What one measurement of a template's metric says of a revision of [`samples`]: true and false
-/// are a pass and a failure, none is no data.
-const EXPECTED: [(&str, &str, &[(&str, Option<bool>)]); 10] = [
+/// What one measurement says of a revision of [`samples`].
+type Word = &'static str;
+
+/// Without an argument: template, metric, and what it says of each revision.
+const EXPECTED: [(&str, &str, &[(&str, Word)]); 10] = [
     ("success-rate", "success-rate", REQUESTS),
     ("latency", "latency", REQUESTS),
     ("error-rate", "error-rate", REQUESTS),
     ("burn-rate", "fast-burn", REQUESTS),
     ("burn-rate", "slow-burn", REQUESTS),
-    ("burn-rate", "fast-burn", &[("recovered", Some(true))]),
+    ("burn-rate", "fast-burn", &[("recovered", "good")]),
     ("pod-restarts", "restarts", PODS),
     ("pod-restarts", "crash-loops", PODS),
     ("cpu-saturation", "cpu", PODS),
@@ -46,16 +48,40 @@ const EXPECTED: [(&str, &str, &[(&str, Option<bool>)]); 10] = [
 ];
 
 /// Little traffic is no data, whatever became of it; nothing but errors is no silence.
-const REQUESTS: &[(&str, Option<bool>)] = &[
-    ("good", Some(true)),
-    ("bad", Some(false)),
-    ("broken", Some(false)),
-    ("quiet", None),
-    ("silent", None),
+const REQUESTS: &[(&str, Word)] = &[
+    ("good", "good"),
+    ("bad", "bad"),
+    ("broken", "bad"),
+    ("quiet", "no data"),
+    ("silent", "no data"),
 ];
 
-const PODS: &[(&str, Option<bool>)] =
-    &[("good", Some(true)), ("bad", Some(false)), ("silent", None)];
+const PODS: &[(&str, Word)] = &[("good", "good"), ("bad", "bad"), ("silent", "no data")];
+
+/// With an argument: template, metric, revision, argument, and what it says then. What is wrongly
+/// named never looks good.
+const WITH_ARGUMENTS: [(&str, &str, &str, (&str, &str), Word); 20] = [
+    ("success-rate", "success-rate", "bad", ("min-success-rate", "0.8"), "good"),
+    ("success-rate", "success-rate", "quiet", ("min-requests", "5"), "bad"),
+    ("success-rate", "success-rate", "good", ("reporter", "waypoint"), "no data"),
+    ("success-rate", "success-rate", "good", ("namespace", "staging"), "bad"),
+    ("success-rate", "success-rate", "recovered", ("window", "35m"), "bad"),
+    ("latency", "latency", "bad", ("quantile", "0.5"), "good"),
+    ("latency", "latency", "bad", ("max-latency-ms", "1000"), "good"),
+    ("latency", "latency", "good", ("max-latency-ms", "50"), "bad"),
+    ("error-rate", "error-rate", "bad", ("max-error-rate", "0.2"), "good"),
+    ("error-rate", "error-rate", "good", ("good", "status=\"200\""), "bad"),
+    ("error-rate", "error-rate", "good", ("counter", "grpc_server_handled_total"), "no data"),
+    ("burn-rate", "fast-burn", "good", ("objective", "0.99999"), "bad"),
+    ("burn-rate", "fast-burn", "bad", ("max-fast-burn", "200"), "good"),
+    ("burn-rate", "slow-burn", "bad", ("max-slow-burn", "200"), "good"),
+    ("pod-restarts", "restarts", "bad", ("max-restarts", "3"), "good"),
+    ("pod-restarts", "restarts", "bad", ("rollout", "other"), "no data"),
+    ("cpu-saturation", "cpu", "bad", ("max-cpu", "0.99"), "good"),
+    ("cpu-saturation", "cpu", "good", ("share-of", "requests"), "no data"),
+    ("memory-saturation", "memory", "bad", ("max-memory", "0.99"), "good"),
+    ("memory-saturation", "memory", "good", ("max-memory", "0.3"), "bad"),
+];
 
 /// Minutes that the samples last.
 const MINUTES: i64 = 40;
@@ -134,34 +160,27 @@ pub fn smoke_job(args: &[(&str, &str)]) -> Value {
 }
 
 /// Measures every metric of every template that asks Prometheus, by the product's own provider, and
-/// says where a verdict is not the expected one. No metric is left out.
+/// says where a verdict is not the expected one, or what is untried.
 pub async fn surprises(http: &HttpClients, url: &str) -> Vec<String> {
+    let plain = EXPECTED.iter().flat_map(|(template, metric, revisions)| {
+        let tries = revisions.iter();
+        tries.map(|(revision, word)| (*template, *metric, *revision, None, *word))
+    });
+    let with = WITH_ARGUMENTS.iter().map(|(template, metric, revision, argument, word)| {
+        (*template, *metric, *revision, Some(*argument), *word)
+    });
     let mut surprises = Vec::new();
     let mut tried = BTreeSet::new();
-    for (template, metric, revisions) in EXPECTED {
-        tried.insert((template.to_owned(), metric.to_owned()));
-        for (revision, expected) in revisions {
-            let run = run(&[template], &[], revision).expect(template);
-            let metric = run.metrics.iter().find(|one| one.name == metric).expect(metric);
-            let provider = metric.provider.prometheus.as_ref().expect("a query");
-            let now = measured_at();
-            let secrets = Secrets::default();
-            let reading = measure(provider, &run.args, &secrets, http, Some(url), now).await;
-            let judged = judge(metric, &plain_values(&run.args), &reading);
-            let found = match (judged.counts, judged.verdict.to_string().as_str()) {
-                (Counts::NoData, "Inconclusive") => "no data",
-                (Counts::Verdict, "Successful") => "good",
-                (Counts::Verdict, "Failed") => "bad",
-                _ => "neither",
-            };
-            let expected = expected.map_or("no data", |good| if good { "good" } else { "bad" });
-            if found != expected {
-                let name = &metric.name;
-                surprises.push(format!(
-                    "{template}/{name} of {revision}: expected {expected}, found {judged:?}"
-                ));
-            }
+    for (template, metric, revision, argument, expected) in plain.chain(with) {
+        let args: Vec<(&str, &str)> = argument.into_iter().collect();
+        let run = run(&[template], &args, revision).expect(template);
+        let judged = judged(&run, metric, http, url).await;
+        if word(&judged) != expected {
+            surprises.push(format!(
+                "{template}/{metric} {argument:?} of {revision}: expected {expected}, found {judged:?}"
+            ));
         }
+        tried.insert((template.to_owned(), metric.to_owned()));
     }
     let asked = templates().into_iter().flat_map(|(name, spec)| {
         let asks = spec.metrics.iter().filter(|metric| metric.provider.prometheus.is_some());
@@ -170,6 +189,23 @@ pub async fn surprises(http: &HttpClients, url: &str) -> Vec<String> {
     let forgotten = asked.filter(|metric| !tried.contains(metric));
     surprises.extend(forgotten.map(|(template, metric)| format!("{template}/{metric} is untried")));
     surprises
+}
+
+async fn judged(run: &AnalysisRunSpec, metric: &str, http: &HttpClients, url: &str) -> Judged {
+    let metric = run.metrics.iter().find(|one| one.name == metric).expect(metric);
+    let provider = metric.provider.prometheus.as_ref().expect("a query");
+    let (secrets, now) = (Secrets::default(), measured_at());
+    let reading = measure(provider, &run.args, &secrets, http, Some(url), now).await;
+    judge(metric, &plain_values(&run.args), &reading)
+}
+
+fn word(judged: &Judged) -> Word {
+    match (judged.counts, judged.verdict) {
+        (Counts::NoData, Verdict::Inconclusive) => "no data",
+        (Counts::Verdict, Verdict::Successful) => "good",
+        (Counts::Verdict, Verdict::Failed) => "bad",
+        _ => "neither",
+    }
 }
 
 // === the samples
