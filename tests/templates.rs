@@ -81,9 +81,8 @@ fn the_page_names_every_argument_with_its_default() {
         let row = row.unwrap_or_else(|| panic!("the table has no row for {name}"));
         for argument in &spec.args {
             let written = match argument.value.as_deref() {
-                Some("") => format!("`{}`", argument.name),
-                Some(value) => format!("`{}` {value}", argument.name),
-                None => format!("`{}`", argument.name),
+                Some(value) if !value.is_empty() => format!("`{}` {value}", argument.name),
+                _ => format!("`{}`", argument.name),
             };
             let of_several = |line: &str| line.starts_with("- `") && line.contains(&written);
             let common = page.lines().any(of_several);

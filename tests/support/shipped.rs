@@ -33,8 +33,14 @@ use sluice::{
 /// What one measurement says of a revision of [`samples`].
 type Word = &'static str;
 
+/// A revision, and what is said of it.
+type Said = (&'static str, Word);
+
+/// The name of an argument, and a value.
+type Argument = (&'static str, &'static str);
+
 /// Without an argument: template, metric, and what it says of each revision.
-const EXPECTED: [(&str, &str, &[(&str, Word)]); 10] = [
+const EXPECTED: [(&str, &str, &[Said]); 10] = [
     ("success-rate", "success-rate", REQUESTS),
     ("latency", "latency", REQUESTS),
     ("error-rate", "error-rate", REQUESTS),
@@ -48,7 +54,7 @@ const EXPECTED: [(&str, &str, &[(&str, Word)]); 10] = [
 ];
 
 /// Little traffic is no data, whatever became of it; nothing but errors is no silence.
-const REQUESTS: &[(&str, Word)] = &[
+const REQUESTS: &[Said] = &[
     ("good", "good"),
     ("bad", "bad"),
     ("broken", "bad"),
@@ -56,11 +62,11 @@ const REQUESTS: &[(&str, Word)] = &[
     ("silent", "no data"),
 ];
 
-const PODS: &[(&str, Word)] = &[("good", "good"), ("bad", "bad"), ("silent", "no data")];
+const PODS: &[Said] = &[("good", "good"), ("bad", "bad"), ("silent", "no data")];
 
 /// With an argument: template, metric, revision, argument, and what it says then. What is wrongly
 /// named never looks good.
-const WITH_ARGUMENTS: [(&str, &str, &str, (&str, &str), Word); 20] = [
+const WITH_ARGUMENTS: [(&str, &str, &str, Argument, Word); 20] = [
     ("success-rate", "success-rate", "bad", ("min-success-rate", "0.8"), "good"),
     ("success-rate", "success-rate", "quiet", ("min-requests", "5"), "bad"),
     ("success-rate", "success-rate", "good", ("reporter", "waypoint"), "no data"),
@@ -131,7 +137,7 @@ pub fn run(
     args: &[(&str, &str)],
     revision: &str,
 ) -> Result<AnalysisRunSpec, ResolveError> {
-    let named =
+    let template =
         |name: &&str| TemplateRef { template_name: (*name).to_owned(), cluster_scope: true };
     let given = |(name, value): &(&str, &str)| AnalysisArgument {
         name: (*name).to_owned(),
@@ -141,7 +147,7 @@ pub fn run(
     let rollout = json!({"metadata": {"name": "web", "namespace": "shop"}});
     resolve(
         &Request {
-            templates: &names.iter().map(named).collect::<Vec<_>>(),
+            templates: &names.iter().map(template).collect::<Vec<_>>(),
             metrics: &[],
             args: &args.iter().map(given).collect::<Vec<_>>(),
         },
