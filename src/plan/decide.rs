@@ -48,8 +48,8 @@ pub(super) fn decide(
 /// `pods` decides; where stable may shrink, it has the size that its weight needs.
 fn keep_stable(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let Some(stable) = draft.stable.clone() else { return };
-    if world.program.shift == Shift::Pods && draft.in_release() || world.revision(&stable).is_none()
-    {
+    let by_pods = world.program.shift == Shift::Pods && traffic.is_some();
+    if by_pods || world.revision(&stable).is_none() {
         return;
     }
     let (size, why) = match traffic {
