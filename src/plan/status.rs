@@ -137,6 +137,9 @@ fn counts(world: &World, draft: &mut Draft) {
     let available = world.available(&draft.target);
     status.updated_available_replicas = i32::try_from(available).unwrap_or(i32::MAX);
     status.replicas = of(&serving, |set| set.replicas).min(world.rollout.spec.replicas);
+    if !world.has_template() {
+        return; // Its selector is known from before.
+    }
     let labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     status.selector = labels.join(",");
