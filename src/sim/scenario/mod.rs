@@ -102,6 +102,12 @@ pub struct Users {
     /// Times at which all versions fail.
     #[serde(default)]
     pub incidents: Vec<Incident>,
+    /// Headers, such as `x-canary: "true"`, that a share of the requests has; the others have none.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// That share, such as `5%`; all by default.
+    #[serde(default)]
+    pub share: Option<Percent>,
 }
 
 /// A time at which all versions fail alike.

@@ -114,6 +114,10 @@ impl Player {
             let count = totals.sum(|whose| whose.image == *image);
             let text = format!("{} answered, {} of them with an error", count.sent, count.errors);
             self.simulation.say("users", image, &text);
+            if count.copies > 0 {
+                let text = format!("{} copies of requests came", count.copies);
+                self.simulation.say("users", image, &text);
+            }
         }
         let text = format!("{} requests reached no pod", totals.all().lost);
         self.simulation.say("users", "lost", &text);
