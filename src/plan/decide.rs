@@ -107,9 +107,14 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let Some(stable) = draft.stable.clone() else { return };
     let mut wanted = Wanted::default();
     let nobody = traffic.serving(world, &stable) == 0 && world.desired() > 0;
-    let canary_serves =
-        draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0;
-    if nobody && canary_serves && world.program.shift != Shift::Pods {
+    let canary_serves = match world.program.shift {
+        Shift::Pods => false,
+        Shift::Switch => shift::way_back(world, draft, traffic).is_none(),
+        Shift::Routes => {
+            draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0
+        }
+    };
+    if nobody && canary_serves {
         draft.wait(WaitKind::Pods, messages::stable_serves_nobody(world, &stable));
         return;
     }

@@ -237,6 +237,22 @@ pub(super) fn pointer(role: &str, revision: &str) -> String {
     format!("the {role} destination selects revision {revision}")
 }
 
+pub(super) fn switch(revision: &str) -> String {
+    format!("the switch: users reach revision {revision} from now on")
+}
+
+pub(super) fn switch_back(revision: &str) -> String {
+    format!("the switch back: users reach revision {revision}")
+}
+
+pub(super) fn switch_settles(revision: &str) -> String {
+    format!("the active destination reaches revision {revision}, too")
+}
+
+pub(super) fn colour_size() -> String {
+    "pods of the new colour".to_owned()
+}
+
 pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute]) -> String {
     let names: Vec<&str> = extra.iter().map(MatchRoute::name).collect();
     let beside =

@@ -8,7 +8,7 @@ use super::{
     step::{self, Intent, SizeRule},
     write::{self, Wanted},
 };
-use crate::world::World;
+use crate::world::{StrategyKind, World};
 
 /// Steps, or the promotion when all are done.
 pub(super) fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
@@ -84,25 +84,27 @@ pub(super) fn switch(world: &World, draft: &mut Draft, traffic: &Traffic, held: 
     }
     resize(world, draft, traffic, intent, wanted_size);
     let mut wanted = Wanted {
-        canary_at: canary_pointer(world, draft, traffic, intent, wanted_size),
+        canary_at: preview_pointer(world, draft, traffic, wanted_size),
         ..Wanted::default()
     };
     let switched = traffic.stable.all_at(&target);
     let needed = scale::enough(world, world.desired());
+    let back = way_back(world, draft, traffic);
     if intent.weight == 0 {
-        wanted.stable_at = stable;
+        wanted.stable_at = back;
     } else if switched {
-        let serves = traffic.stable_capacity(world, &target) > 0 || world.desired() == 0;
+        // Judged by the pods alone: the endpoints follow the switch a moment later.
+        let serves = world.available(&target) > 0 || world.desired() == 0;
         let fallback = stable.filter(|stable| !serves && world.available(stable) > 0);
         if fallback.is_some() {
             draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &target, needed));
             wanted.stable_at = fallback;
         }
-    } else if traffic.selectable(world, &target) < needed {
+    } else if world.available(&target) < needed {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &target, needed));
-        wanted.stable_at = stable;
+        wanted.stable_at = back;
     } else {
-        wanted.stable_at = if held { stable } else { Some(target.clone()) };
+        wanted.stable_at = if held { back } else { Some(target.clone()) };
     }
     write::wanted(world, draft, traffic, &wanted);
     if promoting && switched && !held && traffic.canary.all_at(&target) {
@@ -119,6 +121,28 @@ pub(super) fn switch(world: &World, draft: &mut Draft, traffic: &Traffic, held: 
             _ => outcome::complete(world, draft, "all steps passed"),
         }
     }
+}
+
+/// The stable revision, as the one that users go back to; none while it has no available pod and the
+/// colour that they reach has one.
+pub(super) fn way_back(world: &World, draft: &Draft, traffic: &Traffic) -> Option<String> {
+    let stable = draft.stable.clone()?;
+    let nobody = world.available(&stable) == 0 && world.desired() > 0;
+    let other = traffic.stable.elsewhere(&stable).is_some_and(|at| world.available(at) > 0);
+    (!(nobody && other)).then_some(stable)
+}
+
+/// The preview Service carries no weight of ours: it moves to the new revision as soon as that has its
+/// pods, and away from an overtaken one at once.
+fn preview_pointer(world: &World, draft: &Draft, traffic: &Traffic, size: u32) -> Option<String> {
+    let target = draft.target.clone();
+    let ready = world.available(&target);
+    if ready >= size && (ready > 0 || world.desired() == 0) {
+        return Some(target);
+    }
+    let stable = draft.stable.as_deref();
+    let overtaken = traffic.canary.elsewhere(&target).is_some_and(|at| stable != Some(at));
+    if overtaken { draft.stable.clone() } else { None }
 }
 
 /// The routes for some requests that should stand in the VirtualServices: those of the steps up to
@@ -186,7 +210,10 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
             size = size.max(scale::needed(world, shown, intent.size)).min(present);
         }
     }
-    let why = messages::canary_size(draft, intent.weight);
+    let why = match world.program.strategy {
+        StrategyKind::BlueGreen => messages::colour_size(),
+        _ => messages::canary_size(draft, intent.weight),
+    };
     scale::bring_to(world, draft, &target, size, &why);
 }
 
@@ -260,8 +287,10 @@ fn allowed_weight(
     let sizes = [intent.size, now, before];
     // Published as the canary's are counted: both follow a scale-up by the same delay.
     let keep = scale::needed_to_keep(world, traffic.serving(world, &stable), goal, &sizes);
-    let allowed = if capacity >= keep {
+    let allowed = if capacity >= keep || is_switched(world, capacity) {
         goal
+    } else if world.program.strategy == StrategyKind::BlueGreen {
+        0
     } else {
         let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
         i32::try_from(carried).unwrap_or(goal).clamp(i32::from(capacity > 0), goal)
@@ -272,6 +301,11 @@ fn allowed_weight(
             Some(messages::shortfall(world, &draft.target, allowed, intent.weight, needed));
     }
     allowed
+}
+
+/// A switch is not undone in part: all users stay with the new colour while it serves at all.
+fn is_switched(world: &World, capacity: u32) -> bool {
+    world.program.strategy == StrategyKind::BlueGreen && capacity > 0
 }
 
 /// The stable destination moves to the new revision once all traffic, and every proxy, is on the

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
-    api::{ConditionType, Phase, Reason, RolloutStatus, Weights},
+    api::{ConditionType, Phase, REVISION_LABEL, Reason, RolloutStatus, Weights},
     world::{ProgramStep, StrategyKind, WorkloadState, World},
 };
 
@@ -38,7 +38,7 @@ pub(super) fn finish(
         let weights = written.unwrap_or_else(|| traffic.shown());
         draft.status.weights = Some(weights);
     }
-    counts(world, &mut draft);
+    counts(world, &mut draft, traffic);
     say(world, &mut draft, traffic, problems);
     conditions(world, &mut draft, problems);
     forget_retired(world, &mut draft);
@@ -119,13 +119,16 @@ fn forget_retired(world: &World, draft: &mut Draft) {
         .retain(|retiring| world.revision(&retiring.revision).is_some_and(|set| set.replicas > 0));
 }
 
-fn counts(world: &World, draft: &mut Draft) {
+fn counts(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let sum = |count: &dyn Fn(&crate::world::ReplicaSet) -> u32| {
         let pods = world.revisions.iter().map(count).fold(0, u32::saturating_add);
         i32::try_from(pods).unwrap_or(i32::MAX)
     };
     let min_ready = world.min_ready();
-    let serving = draft.stable.clone().unwrap_or_else(|| draft.target.clone());
+    let stable = draft.stable.clone().unwrap_or_else(|| draft.target.clone());
+    let colours = world.program.strategy == StrategyKind::BlueGreen;
+    let active = traffic.filter(|_| colours).map(|traffic| traffic.active(draft).to_owned());
+    let serving = active.unwrap_or(stable);
     let of = |revision: &str, count: fn(&crate::world::ReplicaSet) -> u32| {
         let pods = world.revision(revision).map_or(0, count);
         i32::try_from(pods).unwrap_or(i32::MAX)
@@ -137,8 +140,10 @@ fn counts(world: &World, draft: &mut Draft) {
     let available = world.available(&draft.target);
     status.updated_available_replicas = i32::try_from(available).unwrap_or(i32::MAX);
     status.replicas = of(&serving, |set| set.replicas).min(world.rollout.spec.replicas);
-    let labels: Vec<String> =
+    let mut labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    // A colour that nobody uses would pull the autoscaler's average down.
+    labels.extend(colours.then(|| format!("{REVISION_LABEL}={serving}")));
     status.selector = labels.join(",");
 }
 

@@ -5,6 +5,7 @@
 //! not its fault, what it writes next is. Rules 2 and 3 speak of releases; before the first
 //! deployment is complete there is no stable revision to protect.
 
+mod colours;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -75,7 +76,11 @@ impl Checker {
             match change.key.0 {
                 "VirtualService" => step.route(&mut sentences),
                 "DestinationRule" => step.rule(&mut sentences),
-                "Service" => step.service(&mut sentences),
+                "Service" => {
+                    step.service(&mut sentences);
+                    step.switch(&mut sentences);
+                }
+                "Rollout" => step.decided(&mut sentences),
                 "ReplicaSet" => step.size(&mut sentences),
                 _ => {}
             }
@@ -264,6 +269,9 @@ impl Step<'_> {
         let size = self.after["spec"]["replicas"].as_i64().unwrap_or(0);
         let had = self.before["spec"]["replicas"].as_i64().unwrap_or(0);
         let revision = self.after["metadata"]["labels"][REVISION].as_str().unwrap_or_default();
+        if self.rollout.is_blue_green() && size > had {
+            return self.colour_grows(size, found);
+        }
         if size > had {
             let sets = self.state.iter().filter(|(key, _)| key.0 == "ReplicaSet");
             let ours = sets.filter(|(_, set)| {
@@ -281,6 +289,7 @@ impl Step<'_> {
         if self.rollout.stable_revision().is_none() || desired == 0 {
             return;
         }
+        self.colour_shrinks(revision, size, found);
         let ends = [self.rollout.stable(self.state), self.rollout.canary(self.state)];
         for (weight_stable, weight_canary) in self.rollout.all_weights(self.state) {
             for (to, weight) in ends.iter().zip([weight_stable, weight_canary]) {
