@@ -1,6 +1,6 @@
 //! Which revision does the spec ask for, which is stable, and is this the beginning of a release?
 
-use super::{Action, Draft, Write, messages, step};
+use super::{Action, Draft, Write, messages, runs, step};
 use crate::{
     api::{Outcome, ReleaseRecord, RolloutStatus, StepStatus},
     world::{StrategyKind, World, fingerprint::revision_hash},
@@ -98,7 +98,7 @@ fn begin(world: &World, draft: &mut Draft) {
         _ => number,
     };
     status.current_revision = Some(draft.target.clone());
-    status.attempt = 1;
+    status.attempt = runs::next_attempt(world, &draft.target);
     let stands_by = stands_by(world, status, &draft.target);
     reset(world, status);
     if draft.stable.as_ref() == Some(&draft.target) {
@@ -115,7 +115,7 @@ fn begin(world: &World, draft: &mut Draft) {
                 revision: draft.target.clone(),
                 number: status.revision,
                 images,
-                attempt: 1,
+                attempt: status.attempt,
                 started_at: now,
                 ended_at: None,
                 outcome: None,

@@ -245,6 +245,12 @@ pub(super) fn switch_back(revision: &str) -> String {
     format!("the switch back: users reach revision {revision}")
 }
 
+/// The new colour lost all its pods after the switch.
+pub(super) fn given_back(world: &World, revision: &str, needed: u32) -> String {
+    let why = waiting_for_pods(world, revision, needed);
+    format!("users are with the old colour until the new one is there in full, {why}")
+}
+
 pub(super) fn switch_settles(revision: &str) -> String {
     format!("the active destination reaches revision {revision}, too")
 }

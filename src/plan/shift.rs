@@ -97,7 +97,6 @@ pub(super) fn switch(world: &World, draft: &mut Draft, traffic: &Traffic, held: 
         let serves = world.available(&target) > 0 || world.desired() == 0;
         let fallback = stable.filter(|stable| !serves && world.available(stable) > 0);
         if fallback.is_some() {
-            draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &target, needed));
             wanted.stable_at = fallback;
         }
     } else if world.available(&target) < needed {
@@ -105,6 +104,10 @@ pub(super) fn switch(world: &World, draft: &mut Draft, traffic: &Traffic, held: 
         wanted.stable_at = back;
     } else {
         wanted.stable_at = if held { back } else { Some(target.clone()) };
+    }
+    let goes_back = wanted.stable_at.is_some() && wanted.stable_at == draft.stable;
+    if intent.weight > 0 && goes_back && world.available(&target) == 0 {
+        draft.shortfall = Some(messages::given_back(world, &target, needed));
     }
     write::wanted(world, draft, traffic, &wanted);
     if promoting && switched && !held && traffic.canary.all_at(&target) {
@@ -142,7 +145,7 @@ fn preview_pointer(world: &World, draft: &Draft, traffic: &Traffic, size: u32) -
     }
     let stable = draft.stable.as_deref();
     let overtaken = traffic.canary.elsewhere(&target).is_some_and(|at| stable != Some(at));
-    if overtaken { draft.stable.clone() } else { None }
+    draft.stable.clone().filter(|stable| overtaken && world.available(stable) > 0)
 }
 
 /// The routes for some requests that should stand in the VirtualServices: those of the steps up to

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
     api::{ConditionType, Phase, REVISION_LABEL, Reason, RolloutStatus, Weights},
-    world::{ProgramStep, StrategyKind, WorkloadState, World},
+    world::{ProgramStep, Shift, StrategyKind, WorkloadState, World},
 };
 
 /// Counts and messages alone are written at most this often: they change with every pod.
@@ -36,6 +36,8 @@ pub(super) fn finish(
     {
         let written = draft.written.map(|canary| Weights::of(world.program.total(), canary));
         let weights = written.unwrap_or_else(|| traffic.shown());
+        let settled = world.program.shift == Shift::Switch && !draft.in_release();
+        let weights = if settled { Weights::of(world.program.total(), 0) } else { weights };
         draft.status.weights = Some(weights);
     }
     counts(world, &mut draft, traffic);
@@ -205,9 +207,10 @@ fn settled(
 ) -> (Phase, String) {
     let desired = world.desired();
     let available = world.available(&draft.target);
+    // After a switch there is no weight to fall: the active Service says it all.
+    let switch = world.program.shift == Shift::Switch;
     let steady = traffic.is_some_and(|traffic| {
-        traffic.all_weights_are(0)
-            && !traffic.reaches_canary()
+        (switch || traffic.all_weights_are(0) && !traffic.reaches_canary())
             && traffic.stable.all_at(&draft.target)
             && traffic.canary.all_at(&draft.target)
     });
