@@ -96,7 +96,7 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
     // Healthy means that users are served, and a release that follows at once may fall back on it.
     let serving = traffic.stable_capacity(world, &target);
     if serving < desired {
-        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, desired));
+        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(world, serving, desired));
         return;
     }
     outcome::complete(world, draft, "first deployment");
@@ -122,12 +122,14 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     if traffic.stable.all_at(&stable) {
         wanted.weight = Some(shift::lowest_weight(world, draft, traffic, 0));
     }
+    // The preview Service carries no weight that a proxy could remember.
+    let weighs = world.program.shift != Shift::Switch;
     match traffic.quiet() {
-        Some(at) if at > world.now && traffic.canary.elsewhere(&stable).is_some() => {
-            draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
-        }
         Some(_) if scale::is_kept_for_a_look(world, draft, traffic) => {}
+        Some(at) if weighs && at > world.now && traffic.canary.elsewhere(&stable).is_some() => {
+            draft.check_at(at);
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
+        }
         Some(_) => wanted.canary_at = Some(stable),
         None => {}
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Command, Contest, Note, Pause, Reason},
     traffic::istio::MatchRoute,
-    world::{Run, World},
+    world::{Run, Shift, StrategyKind, World},
 };
 
 fn note(reason: Reason, warning: bool, text: String) -> Note {
@@ -115,20 +115,28 @@ pub(super) fn shortfall(
     format!("canary weight is {weight} instead of {wanted}, {why}")
 }
 
-pub(super) fn waiting_for_endpoints(serving: u32, needed: u32) -> String {
-    format!("waiting for the stable Service: {serving} of {needed} endpoints are there")
+pub(super) fn waiting_for_endpoints(world: &World, serving: u32, needed: u32) -> String {
+    let [role, _] = world.program.roles();
+    format!("waiting for the {role} Service: {serving} of {needed} endpoints are there")
 }
 
-pub(super) fn waiting_for_proxies() -> String {
+pub(super) fn waiting_for_proxies(world: &World) -> String {
+    if world.program.shift == Shift::Switch {
+        return format!("giving everybody {} to follow the Services", world.program.delay());
+    }
     "waiting for the proxies to follow the routes (propagationDelay)".to_owned()
 }
 
 pub(super) fn stable_serves_nobody(world: &World, stable: &str) -> String {
     let problem = world.revision(stable).and_then(crate::world::ReplicaSet::problem);
     let problem = problem.map(|problem| format!(" ({problem})")).unwrap_or_default();
+    let other = match world.program.strategy {
+        StrategyKind::BlueGreen => "the new colour",
+        StrategyKind::Canary | StrategyKind::Rolling => "the canary",
+    };
     format!(
-        "stable revision {stable} has no available pod{problem}: traffic stays on the canary until \
-         it has one"
+        "stable revision {stable} has no available pod{problem}: traffic stays on {other} until it \
+         has one"
     )
 }
 

@@ -113,13 +113,13 @@ pub(super) fn switch(world: &World, draft: &mut Draft, traffic: &Traffic, held: 
     if promoting && switched && !held && traffic.canary.all_at(&target) {
         if traffic.stable_capacity(world, &target) < needed {
             let serving = traffic.stable_capacity(world, &target);
-            draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, needed));
+            draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(world, serving, needed));
             return;
         }
         match traffic.pointers_settle() {
             Some(at) if at > world.now => {
                 draft.check_at(at);
-                draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+                draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
             }
             _ => outcome::complete(world, draft, "all steps passed"),
         }
@@ -239,7 +239,7 @@ fn canary_pointer(
         match traffic.quiet() {
             Some(at) if at > world.now => {
                 draft.check_at(at);
-                draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+                draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
                 return None;
             }
             Some(_) => {}
@@ -327,7 +327,7 @@ fn stable_pointer(
         let full = traffic.canary.all_at(&target) && traffic.capacity(world, &target) >= needed;
         if at > world.now {
             draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
             return None;
         }
         return full.then_some(target);
@@ -342,7 +342,7 @@ fn finish_promotion(world: &World, draft: &mut Draft, traffic: &Traffic, wanted:
     let needed = scale::enough(world, world.desired());
     let serving = traffic.stable_capacity(world, &target);
     if serving < needed && !traffic.all_weights_are(0) {
-        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, needed));
+        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(world, serving, needed));
         return;
     }
     wanted.weight = Some(0);
@@ -353,7 +353,7 @@ fn finish_promotion(world: &World, draft: &mut Draft, traffic: &Traffic, wanted:
     match settle {
         Some(at) if at > world.now => {
             draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
         }
         _ => {
             if traffic.canary.all_at(&target) {

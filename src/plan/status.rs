@@ -220,7 +220,7 @@ fn settled(
     let text = if available < desired {
         messages::waiting_for_pods(world, &draft.target, desired)
     } else {
-        wait.unwrap_or_else(messages::waiting_for_proxies)
+        wait.unwrap_or_else(|| messages::waiting_for_proxies(world))
     };
     (Phase::Progressing, text)
 }

@@ -186,7 +186,7 @@ fn has_settled(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32)
     match traffic.weights_settle(weight) {
         Some(at) if at > world.now => {
             draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
             false
         }
         settle => settle.is_some(),

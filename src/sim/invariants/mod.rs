@@ -243,8 +243,10 @@ impl Step<'_> {
                 }
             }
         }
-        for to in [stable, canary].iter().filter(|to| moved(to)) {
-            if to.ready(self.state).is_empty() {
+        let before = [rollout.stable(&past), rollout.canary(&past)];
+        for (to, was) in [stable, canary].iter().zip(before).filter(|(to, _)| moved(to)) {
+            // From nobody to nobody takes nothing from anybody.
+            if to.ready(self.state).is_empty() && !was.ready(&past).is_empty() {
                 found.push(format!("{} selects no ready pod", to.name));
             }
         }
