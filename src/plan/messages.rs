@@ -123,6 +123,12 @@ pub(super) fn shortfall(
     format!("canary weight is {weight} instead of {wanted}, {why}")
 }
 
+pub(super) fn routes_out(world: &World, revision: &str, routes: &[MatchRoute]) -> String {
+    let why = waiting_for_pods(world, revision, 1);
+    let names: Vec<&str> = routes.iter().map(MatchRoute::name).collect();
+    format!("route {} is taken out, {why}", names.join(", "))
+}
+
 pub(super) fn waiting_for_endpoints(serving: u32, needed: u32) -> String {
     format!("waiting for the stable Service: {serving} of {needed} endpoints are there")
 }
