@@ -123,6 +123,12 @@ pub(super) fn shortfall(
     format!("canary weight is {weight} instead of {wanted}, {why}")
 }
 
+pub(super) fn routes_out(world: &World, revision: &str, routes: &[MatchRoute]) -> String {
+    let why = waiting_for_pods(world, revision, 1);
+    let names: Vec<&str> = routes.iter().map(MatchRoute::name).collect();
+    format!("route {} is taken out, {why}", names.join(", "))
+}
+
 pub(super) fn waiting_for_overtaken(revision: &str) -> String {
     format!("waiting for all traffic to leave the overtaken revision {revision}")
 }

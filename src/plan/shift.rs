@@ -161,6 +161,10 @@ fn shift_routes(world: &World, draft: &mut Draft, traffic: &Traffic) -> Vec<Matc
     if world.desired() == 0 {
         return Vec::new();
     }
+    let told = draft.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Pods);
+    if !told && draft.shortfall.is_none() {
+        draft.shortfall = Some(messages::routes_out(world, &draft.target, &routes));
+    }
     draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
     Vec::new()
 }
@@ -214,9 +218,16 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
         } else {
             size = size.max(scale::needed(world, shown, intent.size)).min(present);
         }
-        // A route that goes with this look still leads to them.
-        if size == 0 && !traffic.match_routes().is_empty() {
-            size = present;
+        // The last ones go when nothing leads to them any more: no route of ours that goes with this
+        // look, nor one of the user's to the canary destination.
+        if size == 0 && world.desired() > 0 {
+            match traffic.unreachable(world, &target) {
+                Ok(()) => {}
+                Err(at) => {
+                    size = present;
+                    at.into_iter().for_each(|at| draft.check_at(at));
+                }
+            }
         }
     }
     let why = match world.program.strategy {
@@ -226,8 +237,8 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
     scale::bring_to(world, draft, &target, size, &why);
 }
 
-/// The canary destination moves to the new revision once that has the pods for the step, and never
-/// while a weight, or a proxy's memory of one, still counts on another revision behind it.
+/// The canary destination moves to the new revision once that has the pods for the step, back to stable
+/// before it loses them all, and never while a weight, or a proxy's memory of one, still counts on another revision behind it.
 fn canary_pointer(
     world: &World,
     draft: &mut Draft,
@@ -237,7 +248,12 @@ fn canary_pointer(
 ) -> Option<String> {
     let target = draft.target.clone();
     if traffic.canary.all_at(&target) {
-        return None;
+        let empties = size == 0 && world.desired() > 0;
+        let quiet = traffic.quiet().filter(|_| empties);
+        if let Some(at) = quiet.filter(|at| *at > world.now) {
+            draft.check_at(at);
+        }
+        return quiet.filter(|at| *at <= world.now).and_then(|_| draft.stable.clone());
     }
     let overtaken =
         traffic.canary.elsewhere(&target).is_some_and(|at| draft.stable.as_deref() != Some(at));

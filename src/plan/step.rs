@@ -237,8 +237,10 @@ fn routes_are_done(world: &World, draft: &mut Draft, traffic: &Traffic, at: usiz
     if world.desired() == 0 {
         return true;
     }
+    // One that stands may still be that of a revision that was overtaken.
     if !wanted.is_empty() && capacity == 0 {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
+        return false;
     }
     traffic.has_routes(world, &wanted)
 }

@@ -61,10 +61,13 @@ impl<'a> Rollout<'a> {
         self.canary["traffic"]["maxWeight"].as_i64().unwrap_or(100)
     }
 
-    /// Names of the routes that Sluice may add, in their order.
+    /// Names of the routes that Sluice may add, in their order, then of those that it added before the
+    /// spec forgot them.
     fn managed(&self) -> Vec<&'a str> {
         let routes = self.canary["traffic"]["managedRoutes"].as_array();
-        routes.into_iter().flatten().filter_map(|route| route["name"].as_str()).collect()
+        let listed = routes.into_iter().flatten().map(|route| &route["name"]);
+        let former = self.object["status"]["routes"].as_array().into_iter().flatten();
+        listed.chain(former).filter_map(Value::as_str).collect()
     }
 
     /// Whether a route is one that Sluice may add.
