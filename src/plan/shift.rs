@@ -8,7 +8,10 @@ use super::{
     step::{self, Intent, SizeRule},
     write::{self, Wanted},
 };
-use crate::world::{StrategyKind, World};
+use crate::{
+    traffic::istio::MatchRoute,
+    world::{StrategyKind, World},
+};
 
 /// Steps, or the promotion when all are done.
 pub(super) fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
@@ -150,14 +153,13 @@ fn preview_pointer(world: &World, draft: &Draft, traffic: &Traffic, size: u32) -
 
 /// The routes for some requests that should stand in the VirtualServices: those of the steps up to
 /// now, while the canary can answer.
-fn shift_routes(
-    world: &World,
-    draft: &mut Draft,
-    traffic: &Traffic,
-) -> Vec<crate::traffic::istio::MatchRoute> {
-    let routes = step::routes(world, step::index(world, draft));
+fn shift_routes(world: &World, draft: &mut Draft, traffic: &Traffic) -> Vec<MatchRoute> {
+    let routes = step::wanted_routes(world, draft, traffic);
     if routes.is_empty() || traffic.capacity(world, &draft.target) > 0 {
         return routes;
+    }
+    if world.desired() == 0 {
+        return Vec::new();
     }
     draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
     Vec::new()
@@ -212,10 +214,14 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
         } else {
             size = size.max(scale::needed(world, shown, intent.size)).min(present);
         }
+        // A route that goes with this look still leads to them.
+        if size == 0 && !traffic.match_routes().is_empty() {
+            size = present;
+        }
     }
     let why = match world.program.strategy {
         StrategyKind::BlueGreen => messages::colour_size(),
-        _ => messages::canary_size(draft, intent.weight),
+        _ => messages::canary_size(world, draft, intent.weight),
     };
     scale::bring_to(world, draft, &target, size, &why);
 }

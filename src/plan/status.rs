@@ -34,11 +34,14 @@ pub(super) fn finish(
     if let Some(traffic) = traffic
         && (draft.stable.is_some() || traffic.all_weights_are(0))
     {
-        let written = draft.written.map(|canary| Weights::of(world.program.total(), canary));
-        let weights = written.unwrap_or_else(|| traffic.shown());
+        let (weights, routes) = match draft.written.take() {
+            Some((canary, routes)) => (Weights::of(world.program.total(), canary), routes),
+            None => (traffic.shown(), traffic.match_routes().to_vec()),
+        };
         let settled = world.program.shift == Shift::Switch && !draft.in_release();
         let weights = if settled { Weights::of(world.program.total(), 0) } else { weights };
         draft.status.weights = Some(weights);
+        draft.status.routes = routes;
     }
     counts(world, &mut draft, traffic);
     say(world, &mut draft, traffic, problems);
@@ -142,6 +145,9 @@ fn counts(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let available = world.available(&draft.target);
     status.updated_available_replicas = i32::try_from(available).unwrap_or(i32::MAX);
     status.replicas = of(&serving, |set| set.replicas).min(world.rollout.spec.replicas);
+    if !world.has_template() {
+        return; // Its selector is known from before.
+    }
     let mut labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     // A colour that nobody uses would pull the autoscaler's average down.
@@ -207,10 +213,9 @@ fn settled(
 ) -> (Phase, String) {
     let desired = world.desired();
     let available = world.available(&draft.target);
-    // After a switch there is no weight to fall: the active Service says it all.
-    let switch = world.program.shift == Shift::Switch;
+    let unrouted = world.program.shift != Shift::Routes;
     let steady = traffic.is_some_and(|traffic| {
-        (switch || traffic.all_weights_are(0) && !traffic.reaches_canary())
+        (unrouted || traffic.all_weights_are(0) && !traffic.reaches_canary())
             && traffic.stable.all_at(&draft.target)
             && traffic.canary.all_at(&draft.target)
     });

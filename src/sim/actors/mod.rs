@@ -8,6 +8,7 @@
 //! Time passes only between calls of [`Actors::settle`]: whoever owns the clock moves it on to
 //! [`Actors::next_due`], or to something of its own that comes before.
 
+mod autoscaler;
 mod budget;
 mod cluster;
 mod deployment;
@@ -18,6 +19,7 @@ mod job;
 mod kubelet;
 mod object;
 mod queue;
+mod quota;
 mod replica_set;
 mod routes;
 mod scheduler;
@@ -26,13 +28,15 @@ mod settings;
 
 use jiff::Timestamp;
 
-pub use self::settings::{Settings, Version};
+pub use self::settings::{Load, Settings, Version};
 use self::{
+    autoscaler::Autoscalers,
     cluster::Cluster,
     index::Index,
     job::Jobs,
     kubelet::Kubelet,
     queue::{Actor, Queue, Task},
+    replica_set::ReplicaSets,
     routes::{Noticed, Router},
     scheduler::Scheduler,
 };
@@ -52,12 +56,19 @@ pub struct Actors {
     scheduler: Scheduler,
     kubelet: Kubelet,
     jobs: Jobs,
+    autoscalers: Autoscalers,
+    replica_sets: ReplicaSets,
 }
 
 impl Actors {
     /// Actors that have seen nothing.
     pub fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
+    }
+
+    /// Changes what pods use from now on.
+    pub fn set_load(&mut self, load: Load) {
+        self.settings.load = load;
     }
 
     /// Carries out all that is to be done at the store's present time: reacts to changes since its
@@ -146,11 +157,13 @@ impl Actors {
             Actor::Scheduler => self.scheduler.bind(cluster, key),
             Actor::Kubelet => return self.kubelet.step(cluster, key),
             Actor::Deployments => return deployment::sync(cluster, key),
-            Actor::ReplicaSets => return replica_set::sync(cluster, key),
+            Actor::ReplicaSets => return self.replica_sets.sync(cluster, key),
             Actor::Jobs => return self.jobs.sync(cluster, key),
             Actor::JobPods => job::free(cluster, key),
             Actor::Endpoints => endpoints::sync(cluster, key),
-            Actor::Budgets => budget::sync(cluster, key),
+            Actor::Budgets => return budget::sync(cluster, key),
+            Actor::Autoscalers => return self.autoscalers.sync(cluster, key),
+            Actor::Quotas => quota::sync(cluster, key),
             Actor::Garbage => garbage::collect(cluster, task.resource, key),
             Actor::Namespaces => garbage::empty(cluster, key),
         }

@@ -14,7 +14,7 @@ use crate::{
     api::{COMMAND_ANNOTATION, Command, REVISION_LABEL},
     sim::{
         actors,
-        api::{Refusal, resource, store::Deletion, store::writer},
+        api::{Refusal, eviction, resource, store::Deletion, store::writer},
         mesh,
         simulation::Simulation,
         transcript::Story,
@@ -53,6 +53,7 @@ impl Played {
 pub async fn play(scenario: &Scenario, objects: &[Value], seed: u64) -> Played {
     let (actors, users) = (actors::Settings::of(scenario), mesh::Settings::of(scenario, seed));
     let mut player = Player {
+        load: actors.load,
         simulation: Simulation::new(actors, users),
         namespace: namespace(objects),
         rollout: name_of_rollout(objects),
@@ -79,6 +80,7 @@ struct Player {
     namespace: String,
     rollout: String,
     commands: u32,
+    load: actors::Load,
 }
 
 impl Player {
@@ -112,6 +114,10 @@ impl Player {
             let count = totals.sum(|whose| whose.image == *image);
             let text = format!("{} answered, {} of them with an error", count.sent, count.errors);
             self.simulation.say("users", image, &text);
+            if count.copies > 0 {
+                let text = format!("{} copies of requests came", count.copies);
+                self.simulation.say("users", image, &text);
+            }
         }
         let text = format!("{} requests reached no pod", totals.all().lost);
         self.simulation.say("users", "lost", &text);
@@ -124,6 +130,9 @@ impl Player {
     }
 
     async fn act(&mut self, action: &Action) -> Result<(), String> {
+        if !action.looks_on() {
+            self.simulation.mark();
+        }
         match action {
             Action::Until(expected) => return self.until(expected).await,
             Action::Expect(expected) => return self.expect(expected),
@@ -145,7 +154,16 @@ impl Player {
                 self.simulation.store().delete(&by, resource, &key, &how).map_err(in_words)?;
             }
             Action::Refused(refused) => self.refused(refused)?,
-            Action::Pods(pods) => self.pods(pods)?,
+            Action::Pods(pods) => self.pods(pods).map_err(in_words)?,
+            Action::Load(load) => {
+                self.load.cpu = load.cpu.or(self.load.cpu);
+                self.load.memory = load.memory.or(self.load.memory);
+                let shown = [(self.load.cpu, "millicores in all"), (self.load.memory, "MiB a pod")];
+                let shown = shown.iter().filter_map(|(n, unit)| Some(format!("{} {unit}", (*n)?)));
+                let text = shown.collect::<Vec<_>>().join(", ");
+                self.simulation.say("users", "load", &text);
+                self.simulation.set_load(self.load);
+            }
             Action::Wait(time) => {
                 let at = time.after(self.simulation.now());
                 self.simulation.run_until(at).await;
@@ -239,7 +257,8 @@ impl Player {
         let answer = match &refused.action {
             Action::Apply(object) => self.apply("kubectl", object),
             Action::Patch(patch) => self.patch(patch),
-            _ => return Err("only apply and patch can be refused".to_owned()),
+            Action::Pods(pods) => self.pods(pods),
+            _ => return Err("only apply, patch and pods can be refused".to_owned()),
         };
         match answer {
             Ok(()) => Err("the API server did not refuse it".to_owned()),
@@ -292,7 +311,7 @@ impl Player {
         })
     }
 
-    fn pods(&mut self, pods: &Pods) -> Result<(), String> {
+    fn pods(&mut self, pods: &Pods) -> Result<(), Refusal> {
         let names: Vec<String> = {
             let view = self.simulation.view(&self.namespace);
             let of = |pod: &&Value| pod["spec"]["containers"][0]["image"] == *pods.of;
@@ -302,21 +321,24 @@ impl Player {
             names.take(pods.count.unwrap_or(usize::MAX)).collect()
         };
         if names.is_empty() {
-            return Err(format!("no pod has image {}", pods.of));
+            return Err(Refusal::bad_request(format!("no pod has image {}", pods.of)));
         }
         let namespace = self.namespace.clone();
         for name in names {
+            let key = (namespace.clone(), name);
+            let (by, how) = (writer("kubectl"), Deletion::default());
+            if pods.evict {
+                eviction::evict(&mut self.simulation.store(), &by, &key, how)?;
+                continue;
+            }
             if pods.delete {
-                let key = (namespace.clone(), name);
-                let (by, how) = (writer("kubectl"), Deletion::default());
-                let mut store = self.simulation.store();
-                store.delete(&by, &resource::POD, &key, &how).map_err(in_words)?;
+                self.simulation.store().delete(&by, &resource::POD, &key, &how)?;
                 continue;
             }
             let annotations = json!({"metadata": {"annotations": pods.annotate}});
             let edit = |pod: &mut Value| json_patch::merge(pod, &annotations);
             let pod = &resource::POD;
-            self.simulation.edit("kubectl", pod, &namespace, &name, edit).map_err(in_words)?;
+            self.simulation.edit("kubectl", pod, &namespace, &key.1, edit)?;
         }
         Ok(())
     }
@@ -344,6 +366,7 @@ impl actors::Settings {
             };
             (image.clone(), behaviour)
         });
-        Self { versions: versions.collect(), ..Self::default() }
+        let load = actors::Load { cpu: scenario.load.cpu, memory: scenario.load.memory };
+        Self { versions: versions.collect(), load, ..Self::default() }
     }
 }
