@@ -32,6 +32,8 @@ pub mod simulate;
 pub mod snapshot;
 pub mod state;
 pub mod status;
+pub mod steps;
+pub mod strategy;
 pub mod style;
 pub mod table;
 pub mod timeline;
