@@ -35,3 +35,4 @@ mod simulated;
 mod smoke;
 mod stories;
 mod templates;
+mod undo;
