@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
-    api::{ConditionType, Phase, Reason, RolloutStatus, Weights},
+    api::{ConditionType, Phase, Reason, RolloutStatus, SURPLUS_LABEL, Weights},
     world::{ProgramStep, Shift, StrategyKind, WorkloadState, World},
 };
 
@@ -139,7 +139,7 @@ fn counts(world: &World, draft: &mut Draft) {
     status.replicas = of(&serving, |set| set.replicas).min(world.rollout.spec.replicas);
     let labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    status.selector = labels.join(",");
+    status.selector = format!("{},!{SURPLUS_LABEL}", labels.join(","));
 }
 
 /// Phase and message.
