@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// Each example, and what makes a version bad for it: the small one has no Prometheus to see errors.
 const EXAMPLES: [(&str, &[&str]); 3] = [
-    ("examples/brownbear", &["--canary-errors", "5%"]),
+    ("examples/demo", &["--canary-errors", "5%"]),
     ("examples/canary", &["--canary-errors", "5%"]),
     ("examples/canary-lite", &["--never-ready"]),
 ];
@@ -88,7 +88,7 @@ fn every_example_promotes_a_good_version_and_rolls_back_a_bad_one() {
 /// It has no series of good answers, which must not look like silence.
 #[test]
 fn a_version_with_nothing_but_errors_is_found_as_well() {
-    for example in ["examples/brownbear", "examples/canary"] {
+    for example in ["examples/demo", "examples/canary"] {
         let (code, told, errors) = simulate(&[example, "--canary-errors", "100%"]);
         assert_eq!(code, 4, "{example}: {told}{errors}");
     }
@@ -130,7 +130,7 @@ fn json_has_the_verdict_and_the_timeline() {
 
 #[test]
 fn the_same_seed_gives_the_same_story() {
-    let run = |seed| simulate(&["examples/brownbear", "--errors", "1%", "--seed", seed]);
+    let run = |seed| simulate(&["examples/demo", "--errors", "1%", "--seed", seed]);
     let third = run("3");
     assert_eq!(third, run("3"));
     assert_ne!(third, run("4"));

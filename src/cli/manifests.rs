@@ -4,6 +4,7 @@
 //! that is wrong, each in a sentence with file, document and field. Pure but for [`sources`].
 
 mod fields;
+mod kustomize;
 mod queries;
 mod references;
 
@@ -30,8 +31,10 @@ use crate::{
 pub use queries::Measured;
 
 /// The kinds that make a difference.
-const USED: [&Resource; 9] = [
+const USED: [&Resource; 11] = [
     &resource::ROLLOUT,
+    &resource::DEPLOYMENT,
+    &resource::SERVICE_ACCOUNT,
     &resource::ANALYSIS_TEMPLATE,
     &resource::CLUSTER_ANALYSIS_TEMPLATE,
     &resource::VIRTUAL_SERVICE,
@@ -43,13 +46,12 @@ const USED: [&Resource; 9] = [
 ];
 
 /// Kinds that lie beside them in many people's folders and make none.
-const SKIPPED: [&str; 28] = [
+const SKIPPED: [&str; 31] = [
     "AuthorizationPolicy",
     "Certificate",
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
-    "Deployment",
     "EnvoyFilter",
     "ExternalSecret",
     "Gateway",
@@ -60,18 +62,22 @@ const SKIPPED: [&str; 28] = [
     "LimitRange",
     "NetworkPolicy",
     "PeerAuthentication",
+    "PersistentVolumeClaim",
     "PodDisruptionBudget",
     "PodMonitor",
+    "PriorityClass",
     "PrometheusRule",
     "RequestAuthentication",
     "ResourceQuota",
     "Role",
     "RoleBinding",
-    "ServiceAccount",
     "ServiceEntry",
     "ServiceMonitor",
     "Sidecar",
+    "StatefulSet",
+    "StorageClass",
     "Telemetry",
+    "VerticalPodAutoscaler",
 ];
 
 /// A text and what it is called.
@@ -101,6 +107,8 @@ pub struct Manifests {
     pub rollout: Rollout,
     /// Its namespace.
     pub namespace: String,
+    /// The image of its pods' first container.
+    pub image: String,
     /// Its queries.
     pub measured: Vec<Measured>,
     /// What was left out.
@@ -115,7 +123,8 @@ struct Document {
     object: Value,
 }
 
-/// Reads files, the manifests of folders, and standard input for `-`.
+/// Reads files, the manifests of folders (as their `kustomization.yaml` has them, if there is one),
+/// and standard input for `-`.
 ///
 /// # Errors
 /// What cannot be read, in a sentence.
@@ -129,6 +138,10 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
             io::stdin().read_to_string(&mut text).map_err(failed)?;
             found.push(Source { name, text });
         } else if path.is_dir() {
+            if let Some(kustomization) = kustomize::file_of(path) {
+                found.extend(kustomize::build(&kustomization)?);
+                continue;
+            }
             let files = files(path).map_err(failed)?;
             if files.is_empty() {
                 return Err(format!("{name}: found no *.yaml, *.yml or *.json in this folder"));
@@ -191,8 +204,27 @@ impl Manifests {
         errors.extend(references::missing(&typed, &namespace, &objects));
         stop(&mut errors)?;
         let measured = queries::check(&rollout, &typed, &namespace, &objects)?;
-        Ok(Self { objects, rollout: typed, namespace, measured, notes })
+        let image = image(&typed, &namespace, &objects);
+        Ok(Self { objects, rollout: typed, namespace, image, measured, notes })
     }
+}
+
+/// The image of the first container, of the template or of the workload that has it.
+fn image(rollout: &Rollout, namespace: &str, objects: &[Value]) -> String {
+    if let Some(image) = rollout.spec.images().into_iter().next() {
+        return image;
+    }
+    let Some(reference) = &rollout.spec.workload_ref else { return String::new() };
+    let is = |object: &&Value| {
+        object["kind"] == *reference.kind
+            && object["metadata"]["name"] == *reference.name
+            && object["metadata"]["namespace"] == *namespace
+    };
+    let image = objects
+        .iter()
+        .find(is)
+        .and_then(|object| object.pointer("/spec/template/spec/containers/0/image"));
+    image.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn stop(errors: &mut Vec<String>) -> Result<(), Vec<String>> {

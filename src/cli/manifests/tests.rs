@@ -92,9 +92,9 @@ fn what_the_rollout_names_must_be_there() {
 
 #[test]
 fn a_destination_rule_and_its_host_must_be_there() {
-    let rollout = include_str!("../../../examples/brownbear/rollout.yaml");
-    let template = include_str!("../../../examples/brownbear/analysis-template.yaml");
-    let network = include_str!("../../../examples/brownbear/network.yaml");
+    let rollout = include_str!("../../../examples/demo/rollout.yaml");
+    let template = include_str!("../../../examples/demo/analysis-template.yaml");
+    let network = include_str!("../../../examples/demo/network.yaml");
     let without = |kind: &str| {
         let documents: Vec<&str> = network.split("\n---\n").collect();
         let is = |document: &&&str| !document.contains(&format!("kind: {kind}\n"));

@@ -87,6 +87,12 @@ pub struct Users {
     /// Times at which all versions fail.
     #[serde(default)]
     pub incidents: Vec<Incident>,
+    /// Names of Services that users reach without a VirtualService.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Metrics of requests that the applications have themselves, such as `http_requests_total`.
+    #[serde(default)]
+    pub metrics: Vec<String>,
 }
 
 /// A time at which all versions fail alike.

@@ -13,6 +13,8 @@ use super::{list, number, text};
 pub enum Protocol {
     /// Requests.
     Http,
+    /// Requests that come without a mesh: they show in no metric of Istio.
+    Plain,
     /// Connections: they show in no HTTP metric.
     Tcp,
 }

@@ -23,6 +23,10 @@ pub struct Settings {
     pub versions: Vec<Version>,
     /// Times at which all versions have errors.
     pub incidents: Vec<Incident>,
+    /// Names of Services that users reach without a `VirtualService`.
+    pub services: Vec<String>,
+    /// Metrics of requests that the applications have themselves.
+    pub counters: Vec<String>,
 }
 
 /// How a version behaves.
@@ -60,6 +64,8 @@ impl Default for Settings {
             seed: 0,
             versions: Vec::new(),
             incidents: Vec::new(),
+            services: Vec::new(),
+            counters: Vec::new(),
         }
     }
 }

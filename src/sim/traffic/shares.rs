@@ -30,14 +30,16 @@ pub struct Objects<'a> {
     pub endpoint_slices: &'a [&'a Value],
     /// All pods.
     pub pods: &'a [&'a Value],
+    /// Names of Services that users reach without a `VirtualService`.
+    pub direct: &'a [String],
 }
 
 /// Where the requests to a `VirtualService` go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// Namespace of the `VirtualService`.
+    /// Namespace of the `VirtualService`, or of the Service without one.
     pub namespace: String,
-    /// Name of the `VirtualService`.
+    /// Its name.
     pub name: String,
     /// What it routes.
     pub protocol: Protocol,
@@ -69,9 +71,28 @@ pub enum To {
     NoCluster,
 }
 
-/// The split of each `VirtualService`, in the order in which they are given.
+/// The split of each `VirtualService`, in the order in which they are given, and of each Service that
+/// users reach without one.
 pub fn shares(objects: &Objects<'_>) -> Vec<Split> {
-    objects.virtual_services.iter().map(|found| split(objects, found)).collect()
+    let routed = objects.virtual_services.iter().map(|found| split(objects, found));
+    let is_direct = |service: &&&Value| {
+        objects.direct.iter().any(|name| text(service, &["metadata", "name"]) == name)
+    };
+    let direct = objects.services.iter().filter(is_direct).map(|found| plain(objects, found));
+    routed.chain(direct).collect()
+}
+
+/// Evenly to the pods of a Service.
+fn plain(objects: &Objects<'_>, service: &Value) -> Split {
+    let namespace = text(service, &["metadata", "namespace"]);
+    let name = text(service, &["metadata", "name"]);
+    let destination = Destination { host: name, subset: None, fraction: 1.0 };
+    Split {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        protocol: Protocol::Plain,
+        shares: to_pods(objects, namespace, &destination),
+    }
 }
 
 fn split(objects: &Objects<'_>, virtual_service: &Value) -> Split {
