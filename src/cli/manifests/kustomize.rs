@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use serde::Deserialize;
@@ -112,7 +112,7 @@ fn files(path: &Path, depth: usize) -> Result<Vec<File>, String> {
     }
     let mut found = Vec::new();
     for (index, name) in read.resources.iter().enumerate() {
-        let path = folder.join(name);
+        let path = plain(&folder.join(name));
         if path.is_dir() {
             let below = file_of(&path).ok_or_else(|| {
                 format!("{place}: resources[{index}]: found folder {name} without a kustomization.yaml")
@@ -140,6 +140,20 @@ fn files(path: &Path, depth: usize) -> Result<Vec<File>, String> {
         }
     }
     Ok(found)
+}
+
+/// The path without folders that it leaves again.
+fn plain(path: &Path) -> PathBuf {
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        let leaves = matches!(found.components().next_back(), Some(Component::Normal(_)));
+        if part == Component::ParentDir && leaves {
+            found.pop();
+        } else {
+            found.push(part);
+        }
+    }
+    found
 }
 
 fn text(path: &Path) -> Result<String, String> {
@@ -217,7 +231,8 @@ fn set_namespace(object: &mut Value, namespace: &str) {
     if served.map_or(!CLUSTER_WIDE.contains(&text("kind")), |kind| kind.namespaced) {
         object["metadata"]["namespace"] = json!(namespace);
     }
-    for subject in object["subjects"].as_array_mut().into_iter().flatten() {
+    let subjects = object.get_mut("subjects").and_then(Value::as_array_mut);
+    for subject in subjects.into_iter().flatten() {
         if subject["kind"] == "ServiceAccount" {
             subject["namespace"] = json!(namespace);
         }
