@@ -150,6 +150,10 @@ impl<'a> Traffic<'a> {
     /// When all proxies can be taken to send nothing to the canary destination; none while they are
     /// told to.
     pub(super) fn quiet(&self) -> Option<Timestamp> {
+        // Pods that share their weight lose no request when a Service of their own is repointed.
+        if self.shift == Shift::Pods {
+            return Some(Timestamp::MIN);
+        }
         self.weights_settle(0).filter(|_| !self.extra)
     }
 

@@ -115,6 +115,10 @@ pub(super) fn shortfall(
     format!("canary weight is {weight} instead of {wanted}, {why}")
 }
 
+pub(super) fn waiting_for_overtaken(revision: &str) -> String {
+    format!("waiting for all traffic to leave the overtaken revision {revision}")
+}
+
 pub(super) fn waiting_for_endpoints(serving: u32, needed: u32) -> String {
     format!("waiting for the stable Service: {serving} of {needed} endpoints are there")
 }
@@ -212,11 +216,22 @@ pub(super) fn stable_size() -> String {
     "the stable revision keeps its full size".to_owned()
 }
 
+pub(super) fn dynamic_stable_size() -> String {
+    "the stable revision has the pods that its weight needs".to_owned()
+}
+
+pub(super) fn back_to_stable() -> String {
+    "the stable revision takes over again".to_owned()
+}
+
 pub(super) fn first_deployment() -> String {
     "first deployment".to_owned()
 }
 
-pub(super) fn canary_size(draft: &super::Draft, weight: i32) -> String {
+pub(super) fn canary_size(world: &World, draft: &super::Draft, weight: i32) -> String {
+    if world.program.steps.is_empty() {
+        return format!("revision {} takes over", draft.target);
+    }
     let step = draft.status.step.as_ref().map_or_else(String::new, |step| step.text.clone());
     format!("pods for weight {weight} at step {step}")
 }

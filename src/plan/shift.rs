@@ -186,7 +186,7 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
             size = size.max(scale::needed(world, shown, intent.size)).min(present);
         }
     }
-    let why = messages::canary_size(draft, intent.weight);
+    let why = messages::canary_size(world, draft, intent.weight);
     scale::bring_to(world, draft, &target, size, &why);
 }
 

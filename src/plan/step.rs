@@ -163,7 +163,12 @@ fn weight_is_done(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i
         return has_settled(world, draft, traffic, weight);
     }
     if !enough {
-        let wait = messages::waiting_for_pods(world, &draft.target, needed);
+        let stable = draft.stable.as_deref();
+        let other = traffic.canary.elsewhere(&draft.target).filter(|at| Some(*at) != stable);
+        let wait = match other.filter(|_| world.available(&draft.target) >= needed) {
+            Some(other) => messages::waiting_for_overtaken(other),
+            None => messages::waiting_for_pods(world, &draft.target, needed),
+        };
         draft.wait(WaitKind::Pods, wait);
     }
     shown && enough

@@ -38,17 +38,17 @@ pub(super) fn problems(world: &World, draft: &Draft) -> Vec<Problem> {
 fn spec(world: &World, found: &mut Vec<String>) {
     let spec = &world.rollout.spec;
     let labels = template_labels(world);
-    let template = if spec.workload_ref.is_some() { "workloadRef" } else { "template" };
+    let template = if spec.workload_ref.is_some() { "spec.workloadRef" } else { "spec.template" };
+    let selector =
+        if spec.selector.is_some() { "spec.selector.matchLabels" } else { "its selector" };
     for (key, value) in &world.selector {
         match labels.get(key) {
             Some(have) if have == value => {}
             Some(have) => found.push(format!(
-                "spec.{template}: metadata.labels[{key}]: found `{have}`, but the selector wants \
-                 `{value}`; the pods must carry the selector's labels"
+                "{template}.metadata.labels[{key}]: found `{have}`, but {selector} wants `{value}`; the pods must carry the selector's labels"
             )),
             None => found.push(format!(
-                "spec.{template}: metadata.labels: `{key}: {value}` of the selector is missing; the \
-                 pods must carry the selector's labels"
+                "{template}.metadata.labels: `{key}: {value}` of {selector} is missing; the pods must carry the selector's labels"
             )),
         }
     }

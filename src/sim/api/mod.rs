@@ -5,7 +5,9 @@
 //! them; `tests/conformance` holds both servers to the same answers.
 
 pub mod admission;
+pub mod eviction;
 pub mod http;
+pub mod limits;
 pub mod managed_fields;
 pub mod patch;
 pub mod refusal;

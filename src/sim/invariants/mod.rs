@@ -6,6 +6,7 @@
 //! deployment is complete there is no stable revision to protect.
 
 mod routes;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
@@ -265,18 +266,13 @@ impl Step<'_> {
         let had = self.before["spec"]["replicas"].as_i64().unwrap_or(0);
         let revision = self.after["metadata"]["labels"][REVISION].as_str().unwrap_or_default();
         if size > had {
-            let sets = self.state.iter().filter(|(key, _)| key.0 == "ReplicaSet");
-            let ours = sets.filter(|(_, set)| {
-                set["metadata"]["ownerReferences"][0]["name"] == *self.rollout.name()
-            });
-            let total: i64 = ours.filter_map(|(_, set)| set["spec"]["replicas"].as_i64()).sum();
-            if total > 2 * desired {
-                found.push(format!("{total} pods in total, allowed are {}", 2 * desired));
-            }
+            self.grows(found);
             return;
         }
-        if self.rollout.stable_revision() == Some(revision) && size < desired {
-            found.push(format!("stable falls to {size} of {desired} pods"));
+        self.shrinks(had, size, found);
+        let fewest = self.fewest_of_stable();
+        if self.rollout.stable_revision() == Some(revision) && size < fewest {
+            found.push(format!("stable falls to {size} of {fewest} pods"));
         }
         if self.rollout.stable_revision().is_none() || desired == 0 {
             return;

@@ -23,6 +23,10 @@ impl<'a> Rollout<'a> {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
     }
 
+    pub(super) fn object(&self) -> &'a Value {
+        self.object
+    }
+
     pub(super) fn replicas(&self) -> i64 {
         self.object["spec"]["replicas"].as_i64().unwrap_or(1)
     }
