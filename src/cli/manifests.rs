@@ -31,10 +31,13 @@ use crate::{
 pub use queries::Measured;
 
 /// The kinds that make a difference.
-const USED: [&Resource; 11] = [
+const USED: [&Resource; 14] = [
     &resource::ROLLOUT,
     &resource::DEPLOYMENT,
     &resource::SERVICE_ACCOUNT,
+    &resource::RESOURCE_QUOTA,
+    &resource::LIMIT_RANGE,
+    &resource::PRIORITY_CLASS,
     &resource::ANALYSIS_TEMPLATE,
     &resource::CLUSTER_ANALYSIS_TEMPLATE,
     &resource::VIRTUAL_SERVICE,
@@ -46,7 +49,7 @@ const USED: [&Resource; 11] = [
 ];
 
 /// Kinds that lie beside them in many people's folders and make none.
-const SKIPPED: [&str; 31] = [
+const SKIPPED: [&str; 28] = [
     "AuthorizationPolicy",
     "Certificate",
     "ClusterRole",
@@ -59,16 +62,13 @@ const SKIPPED: [&str; 31] = [
     "HorizontalPodAutoscaler",
     "Ingress",
     "Kustomization",
-    "LimitRange",
     "NetworkPolicy",
     "PeerAuthentication",
     "PersistentVolumeClaim",
     "PodDisruptionBudget",
     "PodMonitor",
-    "PriorityClass",
     "PrometheusRule",
     "RequestAuthentication",
-    "ResourceQuota",
     "Role",
     "RoleBinding",
     "ServiceEntry",
@@ -184,11 +184,15 @@ impl Manifests {
     pub fn read(sources: &[Source], choice: &Choice) -> Result<Self, Vec<String>> {
         let (mut errors, mut notes) = (Vec::new(), Vec::new());
         let mut documents = Vec::new();
+        let mut skipped = Vec::new();
         for source in sources {
-            match read(source, choice, &mut notes) {
+            match read(source, choice, &mut skipped) {
                 Ok(found) => documents.extend(found),
                 Err(found) => errors.extend(found),
             }
+        }
+        if !skipped.is_empty() {
+            notes.push(format!("left out, for they make no difference here: {}", skipped.join(", ")));
         }
         for document in &documents {
             errors.extend(fields::unknown(&document.place, document.resource, &document.object));
@@ -235,7 +239,7 @@ fn stop(errors: &mut Vec<String>) -> Result<(), Vec<String>> {
 fn read(
     source: &Source,
     choice: &Choice,
-    notes: &mut Vec<String>,
+    skipped: &mut Vec<String>,
 ) -> Result<Vec<Document>, Vec<String>> {
     let name = &source.name;
     let parsed: Vec<Value> = serde_yaml::from_multiple(&source.text)
@@ -251,7 +255,7 @@ fn read(
             match document(&place, object, choice) {
                 Ok(Some(document)) => documents.push(document),
                 Ok(None) => {}
-                Err(Told::Note(note)) => notes.push(note),
+                Err(Told::Skipped(name)) => skipped.push(name),
                 Err(Told::Error(error)) => errors.push(error),
             }
         }
@@ -260,7 +264,7 @@ fn read(
 }
 
 enum Told {
-    Note(String),
+    Skipped(String),
     Error(String),
 }
 
@@ -272,8 +276,7 @@ fn document(place: &str, mut object: Value, choice: &Choice) -> Result<Option<Do
         let is_other_rollout = kind == resource::ROLLOUT.kind;
         if SKIPPED.contains(&kind.as_str()) && !is_other_rollout {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let note = format!("{place}: {kind} {name} makes no difference here and is left out");
-            return Err(Told::Note(note));
+            return Err(Told::Skipped(format!("{kind} {name}")));
         }
         let allowed = USED.map(|used| format!("{} {}", used.api_version(), used.kind)).join(", ");
         return Err(Told::Error(format!(
