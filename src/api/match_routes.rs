@@ -23,7 +23,7 @@ pub struct SetHeaderRoute {
 #[serde(rename_all = "camelCase")]
 pub struct HeaderMatch {
     /// Name of the header; upper and lower case are the same.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-_A-Za-z0-9]+$"))]
     pub header_name: String,
     /// Its value.
     pub header_value: StringMatch,

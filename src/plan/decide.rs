@@ -113,7 +113,7 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let mut wanted = Wanted::default();
     let nobody = traffic.serving(world, &stable) == 0 && world.desired() > 0;
     let canary_serves =
-        draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0;
+        draft.in_release() && traffic.reaches_canary() && world.available(&draft.target) > 0;
     if nobody && canary_serves && world.program.shift != Shift::Pods {
         draft.wait(WaitKind::Pods, messages::stable_serves_nobody(world, &stable));
         return;

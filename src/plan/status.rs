@@ -34,9 +34,12 @@ pub(super) fn finish(
     if let Some(traffic) = traffic
         && (draft.stable.is_some() || traffic.all_weights_are(0))
     {
-        let written = draft.written.map(|canary| Weights::of(world.program.total(), canary));
-        let weights = written.unwrap_or_else(|| traffic.shown());
+        let (weights, routes) = match draft.written.take() {
+            Some((canary, routes)) => (Weights::of(world.program.total(), canary), routes),
+            None => (traffic.shown(), traffic.match_routes().to_vec()),
+        };
         draft.status.weights = Some(weights);
+        draft.status.routes = routes;
     }
     counts(world, &mut draft);
     say(world, &mut draft, traffic, problems);

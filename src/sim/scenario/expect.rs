@@ -107,6 +107,9 @@ pub struct Expectation {
     /// The fewest requests that pods of an image answered.
     #[serde(default)]
     pub served: BTreeMap<String, u64>,
+    /// The fewest copies of requests that pods of an image got.
+    #[serde(default)]
+    pub copied: BTreeMap<String, u64>,
     /// Texts that no object contains, Secrets left aside.
     #[serde(default)]
     pub nowhere: Vec<String>,
@@ -326,7 +329,8 @@ impl Look<'_> {
     }
 
     fn requests(&mut self, expected: &Expectation) {
-        if expected.lost.is_none() && expected.failed.is_empty() && expected.served.is_empty() {
+        let maps = [&expected.failed, &expected.served, &expected.copied];
+        if expected.lost.is_none() && maps.iter().all(|map| map.is_empty()) {
             return;
         }
         let Some(totals) = self.objects.requests() else {
@@ -345,6 +349,13 @@ impl Look<'_> {
             let found = totals.sum(|whose| whose.image == *image).sent;
             if found < *fewest {
                 let what = format!("served by {image}: expected at least {fewest}, found {found}");
+                self.found.push(what);
+            }
+        }
+        for (image, fewest) in &expected.copied {
+            let found = totals.sum(|whose| whose.image == *image).copies;
+            if found < *fewest {
+                let what = format!("copied to {image}: expected at least {fewest}, found {found}");
                 self.found.push(what);
             }
         }
