@@ -114,6 +114,7 @@ impl World {
             claim: String::new(),
             also_real: false,
             given: Vec::new(),
+            adopted: false,
             objects: Vec::new(),
             rollout: Value::Null,
             versions: self.versions.clone(),
@@ -160,7 +161,7 @@ impl Trial {
         self.simulation.settle().await;
         let limit = after(self.simulation.now(), DEPLOYMENT);
         // A workload that is adopted serves already.
-        while !self.are_deployed() && self.simulation.step(limit).await {}
+        while !self.simulation.are_deployed() && self.simulation.step(limit).await {}
         for object in rollouts {
             self.apply(object)?;
         }
@@ -226,16 +227,6 @@ impl Trial {
         edited.map_err(|refusal| refusal.message)?;
         self.simulation.settle().await;
         Ok(())
-    }
-
-    /// Whether all Deployments have the pods that they want.
-    fn are_deployed(&self) -> bool {
-        let store = self.simulation.store();
-        let mut all = store.list(&resource::DEPLOYMENT, None);
-        all.all(|(_, object)| {
-            object["status"]["availableReplicas"].as_i64().unwrap_or(0)
-                >= object["spec"]["replicas"].as_i64().unwrap_or(1)
-        })
     }
 
     fn edit(&mut self, edit: impl FnOnce(&mut Value)) -> Result<(), String> {
