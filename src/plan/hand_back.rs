@@ -135,13 +135,13 @@ pub(super) fn plan(world: &World) -> Plan {
     let served = world.rollout.spec.workload_ref.is_some();
     if served && !(draft.actions.is_empty() && draft.urgent.is_empty() && draft.cleanup.is_empty())
     {
-        return waiting(world, draft, &messages::waiting_for_proxies());
+        return waiting(world, draft, &messages::waiting_for_proxies(world));
     }
     if let Some(at) = traffic.filter(|_| served).and_then(|traffic| traffic.pointers_settle())
         && at > world.now
     {
         draft.check_at(at);
-        return waiting(world, draft, &messages::waiting_for_proxies());
+        return waiting(world, draft, &messages::waiting_for_proxies(world));
     }
     done(draft)
 }

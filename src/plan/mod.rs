@@ -240,7 +240,7 @@ pub fn plan(world: &World) -> Plan {
     let problems = validate::problems(world, &draft);
     let traffic = gate::Traffic::observe(world, &draft);
     decide::decide(world, &mut draft, traffic.as_ref(), &problems);
-    metadata::follow(world, &mut draft);
+    metadata::follow(world, &mut draft, traffic.as_ref());
     hand_back::keep_account(world, &mut draft);
     runs::collect_garbage(world, &mut draft);
     status::finish(world, draft, traffic.as_ref(), &problems)

@@ -191,7 +191,7 @@ fn has_settled(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32)
     match traffic.weights_settle(weight) {
         Some(at) if at > world.now => {
             draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
             false
         }
         settle => settle.is_some(),
@@ -218,7 +218,8 @@ pub(super) fn routes(world: &World, index: usize) -> Vec<MatchRoute> {
 pub(super) fn wanted_routes(world: &World, draft: &Draft, traffic: &Traffic) -> Vec<MatchRoute> {
     let index = draft.status.step.as_ref().map_or(0, |step| step.index);
     let mut routes = routes(world, usize::try_from(index).unwrap_or(0));
-    let stands = |route: &MatchRoute| traffic.match_routes().iter().any(|name| name == route.name());
+    let stands =
+        |route: &MatchRoute| traffic.match_routes().iter().any(|name| name == route.name());
     routes.retain(|route| !draft.status.promote_full || stands(route));
     routes
 }
@@ -236,8 +237,10 @@ fn routes_are_done(world: &World, draft: &mut Draft, traffic: &Traffic, at: usiz
     if world.desired() == 0 {
         return true;
     }
+    // One that stands may still be that of a revision that was overtaken.
     if !wanted.is_empty() && capacity == 0 {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
+        return false;
     }
     traffic.has_routes(world, &wanted)
 }
