@@ -22,10 +22,7 @@ const EXAMPLES: [(&[&str], &[&[&str]]); 14] = [
     (&["examples/pake-backend/overlays/staging"], &[MANY_ERRORS, SLOW, NEVER_READY]),
     (&["examples/pake-backend/overlays/production"], &[MANY_ERRORS, SLOW, NEVER_READY]),
     (&["examples/progressive-framework", "--rollout", "npa"], &[MANY_ERRORS, STUCK]),
-    (
-        &["examples/progressive-framework", "--rollout", "progressive-framework-v5"],
-        &[NEVER_READY],
-    ),
+    (&["examples/progressive-framework", "--rollout", "progressive-framework-v5"], &[NEVER_READY]),
     (&["examples/vivesphere/overlays/development"], &[NEVER_READY]),
     (&["examples/vivesphere/overlays/production"], &[NEVER_READY]),
 ];

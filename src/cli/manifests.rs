@@ -192,7 +192,10 @@ impl Manifests {
             }
         }
         if !skipped.is_empty() {
-            notes.push(format!("left out, for they make no difference here: {}", skipped.join(", ")));
+            notes.push(format!(
+                "left out, for they make no difference here: {}",
+                skipped.join(", ")
+            ));
         }
         for document in &documents {
             errors.extend(fields::unknown(&document.place, document.resource, &document.object));

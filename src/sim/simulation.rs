@@ -22,6 +22,7 @@ use super::{
         Change, Refusal, Resource, Store,
         http::Server,
         managed_fields::Writer,
+        resource,
         store::{Time, writer},
     },
     deliver,

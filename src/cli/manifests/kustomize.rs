@@ -115,7 +115,9 @@ fn files(path: &Path, depth: usize) -> Result<Vec<File>, String> {
         let path = plain(&folder.join(name));
         if path.is_dir() {
             let below = file_of(&path).ok_or_else(|| {
-                format!("{place}: resources[{index}]: found folder {name} without a kustomization.yaml")
+                format!(
+                    "{place}: resources[{index}]: found folder {name} without a kustomization.yaml"
+                )
             })?;
             found.extend(files(&below, depth + 1)?);
         } else {
@@ -355,8 +357,12 @@ mod tests {
         };
         let found = of("unknown", "resources: [web.yaml]\nnamePrefix: a-\n");
         assert!(found.contains("namePrefix") && found.contains("kubectl kustomize"), "{found}");
-        let found = of("patch", "resources: [web.yaml]\npatches: [{target: {kind: Job}, patch: 'a: 1'}]\n");
-        assert!(found.ends_with("patches[0]: found no object of kind Job and name any to change"), "{found}");
+        let found =
+            of("patch", "resources: [web.yaml]\npatches: [{target: {kind: Job}, patch: 'a: 1'}]\n");
+        assert!(
+            found.ends_with("patches[0]: found no object of kind Job and name any to change"),
+            "{found}"
+        );
         let found = of("replicas", "resources: [web.yaml]\nreplicas: [{name: web2, count: 1}]\n");
         assert!(found.contains("replicas[0]: found `web2`, allowed is the name of"), "{found}");
         let found = of("circle", "resources: [../top]\n");

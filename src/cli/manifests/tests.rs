@@ -52,7 +52,8 @@ fn an_unknown_kind_is_named_with_those_that_are_allowed() {
 #[test]
 fn what_makes_no_difference_is_left_out_with_a_note() {
     let ingress = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}}";
-    let autoscaler = "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: b}}";
+    let autoscaler =
+        "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: b}}";
     let manifests = read(&[NETWORK, TEMPLATE, ROLLOUT, ingress, autoscaler]).unwrap();
     assert_eq!(
         manifests.notes,

@@ -76,7 +76,8 @@ fn selecting(objects: &[Value], namespace: &str, labels: &Map<String, Value>) ->
     let selects = |service: &&Value| {
         let selector = service["spec"]["selector"].as_object();
         selector.is_some_and(|selector| {
-            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            !selector.is_empty()
+                && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
         })
     };
     let names = services.filter(selects).filter_map(|found| found["metadata"]["name"].as_str());
@@ -149,7 +150,8 @@ mod tests {
     fn without_a_mesh_users_come_to_the_services_that_select_the_pods() {
         let rolling = objects(&json!({"rolling": {}}));
         assert_eq!(found(&rolling).1, ["web", "web-preview"]);
-        let colours = json!({"blueGreen": {"activeService": "web", "previewService": "web-preview"}});
+        let colours =
+            json!({"blueGreen": {"activeService": "web", "previewService": "web-preview"}});
         assert_eq!(found(&objects(&colours)), (vec![], vec!["web".to_owned()]));
     }
 
