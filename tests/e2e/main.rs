@@ -24,6 +24,7 @@ mod conformance;
 mod contested;
 mod crashes;
 mod deadline;
+mod examples;
 mod invalid;
 mod leaders;
 mod overtaken;
