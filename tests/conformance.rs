@@ -63,7 +63,14 @@ fn answers_as_the_real_server(path: &Path) -> datatest_stable::Result<()> {
 async fn control(store: &Mutex<Store>) {
     let mut actors = Actors::new(Settings::default());
     loop {
-        actors.settle(&mut store.lock().unwrap());
+        {
+            let mut store = store.lock().unwrap();
+            actors.settle(&mut store);
+            // What would come later comes now: pods get ready while a request waits for them.
+            if let Some(due) = actors.next_due() {
+                store.time().set(due);
+            }
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -164,5 +164,8 @@ async fn client(kubeconfig: &Path) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read");
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    Client::try_from(config.expect("the kubeconfig is sound")).expect("a client")
+    let mut config = config.expect("the kubeconfig is sound");
+    // A 429 is an answer, such as that to an eviction which a budget forbids.
+    config.default_retry = false;
+    Client::try_from(config).expect("a client")
 }

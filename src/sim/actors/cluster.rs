@@ -40,6 +40,12 @@ impl Cluster<'_> {
             .collect()
     }
 
+    /// The object that an owner reference leads to.
+    pub fn owner(&self, reference: &Value) -> Option<Arc<Value>> {
+        let (resource, key) = self.index.object(object::text(reference, "/uid"))?;
+        self.get(resource, key)
+    }
+
     /// Creates an object.
     ///
     /// # Errors

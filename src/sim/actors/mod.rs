@@ -150,7 +150,7 @@ impl Actors {
             Actor::Jobs => return self.jobs.sync(cluster, key),
             Actor::JobPods => job::free(cluster, key),
             Actor::Endpoints => endpoints::sync(cluster, key),
-            Actor::Budgets => budget::sync(cluster, key),
+            Actor::Budgets => return budget::sync(cluster, key),
             Actor::Garbage => garbage::collect(cluster, task.resource, key),
             Actor::Namespaces => garbage::empty(cluster, key),
         }

@@ -5,6 +5,7 @@
 //! them; `tests/conformance` holds both servers to the same answers.
 
 pub mod admission;
+pub mod eviction;
 pub mod http;
 pub mod managed_fields;
 pub mod patch;

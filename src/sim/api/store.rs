@@ -21,7 +21,8 @@ use super::{
     managed_fields::{Writer, record},
     resource,
 };
-use parts::{add_finalizer, crc, expect, grace_seconds, is_finished, merged, suffix, waits};
+pub(super) use parts::expect;
+use parts::{add_finalizer, crc, grace_seconds, is_finished, merged, suffix, waits};
 
 /// Namespace (empty for what is in none) and name.
 pub type Key = (String, String);

@@ -2,13 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Context, listing, read, selector};
+use super::{Answer, Context, listing, read};
 use crate::sim::api::{Key, Refusal, Store, resource, store::Deletion};
 
 impl Context<'_> {
     /// How to delete, from the body or the query.
     fn deletion(&self) -> Result<Deletion, Refusal> {
         let body = if self.request.body.is_empty() { Value::Null } else { self.body()? };
+        self.deletion_of(&body)
+    }
+
+    /// How to delete, from `DeleteOptions` or the query.
+    pub(super) fn deletion_of(&self, body: &Value) -> Result<Deletion, Refusal> {
         let query = &self.request.query;
         let text = |field: &str| {
             let sent = body[field].as_str().or_else(|| query.get(field));
@@ -91,32 +96,4 @@ pub(super) fn many(store: &mut Store, context: &Context) -> Result<Value, Refusa
         let _ = store.delete(&context.writer(), context.resource, &key, &how);
     }
     Ok(list)
-}
-
-/// Evicts a pod: a deletion that a disruption budget may forbid.
-pub(super) fn evict(store: &mut Store, context: &Context) -> Result<Answer, Refusal> {
-    let body = context.body()?;
-    let labels = read::present(store, context)?["metadata"]["labels"].clone();
-    let budgets = store.list(&resource::DISRUPTION_BUDGET, Some(context.namespace));
-    for (_, budget) in budgets {
-        let covers = selector::of_object(&budget["spec"]["selector"]).matches(&labels);
-        let allowed = budget["status"]["disruptionsAllowed"].as_i64().unwrap_or(0);
-        if covers && allowed < 1 {
-            let message = "Cannot evict pod as it would violate the pod's disruption budget.";
-            let mut refusal = Refusal::new(429, "TooManyRequests", message);
-            let name = budget["metadata"]["name"].as_str().unwrap_or_default();
-            let why = format!("The disruption budget {name} does not allow evictions at present");
-            refusal.details = json!({"causes": [{"reason": "DisruptionBudget", "message": why}]});
-            return Err(refusal);
-        }
-    }
-    let how = Deletion {
-        grace_period_seconds: body["deleteOptions"]["gracePeriodSeconds"].as_i64(),
-        ..Deletion::default()
-    };
-    store.delete(&context.writer(), context.resource, &context.key(), &how)?;
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
-    });
-    Ok(Answer::Json { status: 201, body, warnings: Vec::new() })
 }

@@ -6,6 +6,7 @@
 mod delete;
 mod discovery;
 mod events;
+mod evict;
 mod listing;
 mod openapi;
 mod path;
@@ -173,7 +174,7 @@ pub fn handle(store: &mut Store, request: &Request) -> Answer {
         None => true,
         Some("status") => resource.status,
         Some("scale") => resource.scale,
-        Some("eviction") => resource.kind == "Pod" && request.method == "POST",
+        Some("eviction") => resource.kind == "Pod",
         Some("finalize") => resource.kind == "Namespace",
         Some(_) => false,
     };
@@ -221,6 +222,8 @@ fn requested(store: &mut Store, context: &Context) -> Result<Answer, Refusal> {
     match (context.request.method.as_str(), context.subresource, single) {
         ("GET", _, _) if context.request.query.is_set("watch") => watch::start(context),
         ("GET", Some("scale"), true) => scale::read(store, context).map(Answer::ok),
+        ("POST", Some("eviction"), true) => evict::evict(store, context),
+        (_, Some("eviction"), _) => Err(not_allowed()),
         ("GET", ..) => {
             let body =
                 if single { read::get(store, context) } else { listing::list(store, context) };
@@ -229,20 +232,19 @@ fn requested(store: &mut Store, context: &Context) -> Result<Answer, Refusal> {
             body.map(|body| if table { table::of(context, &body, now) } else { body })
                 .map(Answer::ok)
         }
-        ("POST", Some("eviction"), true) => delete::evict(store, context),
         ("POST", None, false) => write::create(store, context),
         ("PUT", Some("scale"), true) => scale::replace(store, context).map(Answer::ok),
         ("PUT", _, true) => write::replace(store, context),
         ("PATCH", _, true) => write::patch(store, context),
         ("DELETE", None, true) => delete::one(store, context),
         ("DELETE", None, false) => delete::many(store, context).map(Answer::ok),
-        _ => Err(Refusal::new(
-            405,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        )
-        .with_empty_details()),
+        _ => Err(not_allowed()),
     }
+}
+
+fn not_allowed() -> Refusal {
+    let message = "the server does not allow this method on the requested resource";
+    Refusal::new(405, "MethodNotAllowed", message).with_empty_details()
 }
 
 fn unknown_resource() -> Refusal {

@@ -89,7 +89,7 @@ pub(super) fn grace_seconds(resource: &Resource, object: &Value, how: &Deletion)
 }
 
 /// Whether the object is the one that a deletion expects, and as it expects it.
-pub(super) fn expect(
+pub(in crate::sim::api) fn expect(
     resource: &Resource,
     name: &str,
     object: &Value,
