@@ -33,13 +33,13 @@ pub(super) fn decide(
         keep_stable(world, draft, Some(traffic));
         draft.status.progress = None;
         fall_back(world, draft, traffic);
-        if !invalid {
-            workload::make_way(world, draft, traffic);
-        }
     } else if draft.status.abort.is_some() {
         aborted(world, draft, traffic);
     } else {
         release(world, draft, traffic, invalid);
+    }
+    if !invalid {
+        workload::make_way(world, draft, traffic);
     }
     restart::restart(world, draft);
 }
@@ -58,7 +58,7 @@ fn keep_stable(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
         }
         _ => world.desired(),
     };
-    let size = size + restart::surge(world, draft);
+    let size = restart::with_surge(world, draft, &stable, size);
     scale::bring_to(world, draft, &stable, size, &messages::stable_size());
 }
 
@@ -75,7 +75,7 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
     } else {
         scale::bring_to(world, draft, &target, desired, &messages::first_deployment());
     }
-    workload::shrink_in_step(world, draft);
+    workload::shrink_in_step(world, draft, traffic);
     let available = traffic.selectable(world, &target);
     outcome::track_progress(world, draft, available < desired, desired);
     if available < desired {

@@ -229,6 +229,20 @@ impl<'a> Traffic<'a> {
         }
     }
 
+    /// Available pods of `revision` that the stable destination's Services publish, whatever they
+    /// select, and that every proxy can be taken to know; and when the next one can.
+    pub(super) fn known(&self, world: &World, revision: &str) -> (u32, Option<Timestamp>) {
+        let count = self.published(world, &self.stable, revision);
+        let pods = world.revision(revision).into_iter().flat_map(|set| &set.pods);
+        let available = pods.filter(|pod| pod.is_available(world.now, world.min_ready()));
+        let later: Vec<Timestamp> = available
+            .filter_map(|pod| Some(self.delay.after(pod.ready_since?)))
+            .filter(|at| *at > world.now)
+            .collect();
+        let unknown = u32::try_from(later.len()).unwrap_or(u32::MAX);
+        (count.saturating_sub(unknown), later.into_iter().min())
+    }
+
     fn published(&self, world: &World, pointer: &Pointer, revision: &str) -> u32 {
         let Some(set) = world.revision(revision) else { return 0 };
         let host = match &self.split {

@@ -4,7 +4,7 @@
 use super::{
     Draft, WaitKind,
     gate::Traffic,
-    messages, outcome, runs, scale,
+    messages, outcome, restart, runs, scale,
     step::{self, Intent, SizeRule},
     write::{self, Wanted},
 };
@@ -187,6 +187,7 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
         }
     }
     let why = messages::canary_size(draft, intent.weight);
+    let size = restart::with_surge(world, draft, &target, size);
     scale::bring_to(world, draft, &target, size, &why);
 }
 

@@ -198,6 +198,9 @@ fn settled(
     traffic: Option<&Traffic>,
     wait: Option<String>,
 ) -> (Phase, String) {
+    if let Some(restart) = &draft.restart {
+        return (Phase::Progressing, restart.clone());
+    }
     let desired = world.desired();
     let available = world.available(&draft.target);
     let steady = traffic.is_some_and(|traffic| {
