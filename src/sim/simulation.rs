@@ -18,7 +18,7 @@ use super::{
     actors::{self, Actors},
     api::{
         Change, Refusal, Resource, Store,
-        http::Server,
+        http::{Server, selector::Selector},
         managed_fields::Writer,
         resource,
         store::{Time, writer},
@@ -26,7 +26,7 @@ use super::{
     deliver,
     invariants::{self, Checker},
     mesh::{self, Mesh},
-    scenario::expect::Objects,
+    scenario::expect::{Objects, fewest_ready},
     traffic::Totals,
     transcript::Story,
 };
@@ -56,6 +56,8 @@ pub struct Simulation {
     told: u64,
     story: Story,
     history: Vec<Change>,
+    /// The version at the last action of people.
+    marked: u64,
     checkers: BTreeMap<String, Checker>,
     broken: Vec<String>,
 }
@@ -117,6 +119,7 @@ impl Simulation {
             reasons,
             story: Story::new(start),
             history: Vec::new(),
+            marked: 0,
             checkers: BTreeMap::new(),
             broken: Vec::new(),
         }
@@ -186,6 +189,11 @@ impl Simulation {
     /// The controller is gone, whatever it was about to do.
     pub fn stop_controller(&mut self) {
         self.controller = None;
+    }
+
+    /// From here on it is watched how many pods are ready.
+    pub fn mark(&mut self) {
+        self.marked = locked(&self.store).version();
     }
 
     /// Adds a line to the story.
@@ -322,7 +330,8 @@ impl Simulation {
     /// The objects of one namespace, for expectations. Nothing may be written while it is held.
     pub fn view(&self, namespace: &str) -> View<'_> {
         let namespace = namespace.to_owned();
-        View { store: self.store(), mesh: &self.mesh, history: &self.history, namespace }
+        let (mesh, history, marked) = (&self.mesh, &self.history, self.marked);
+        View { store: self.store(), mesh, history, marked, namespace }
     }
 }
 
@@ -357,6 +366,7 @@ pub struct View<'a> {
     store: MutexGuard<'a, Store>,
     mesh: &'a Mesh,
     history: &'a [Change],
+    marked: u64,
     namespace: String,
 }
 
@@ -385,6 +395,17 @@ impl Objects for View<'_> {
             change.resource.kind == kind && change.key.0 == self.namespace && change.key.1 == name
         };
         self.history.iter().filter(is).filter_map(|change| change.after.clone()).collect()
+    }
+
+    fn fewest_ready(&self, selector: &Selector) -> usize {
+        let ours =
+            |change: &&Change| change.resource == &resource::POD && change.key.0 == self.namespace;
+        let seen = self
+            .history
+            .iter()
+            .filter(ours)
+            .map(|change| (change.version, change.key.1.as_str(), change.after.as_deref()));
+        fewest_ready(seen, self.marked, selector)
     }
 
     fn requests(&self) -> Option<Totals> {

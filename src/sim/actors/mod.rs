@@ -18,6 +18,7 @@ mod job;
 mod kubelet;
 mod object;
 mod queue;
+mod quota;
 mod replica_set;
 mod routes;
 mod scheduler;
@@ -33,6 +34,7 @@ use self::{
     job::Jobs,
     kubelet::Kubelet,
     queue::{Actor, Queue, Task},
+    replica_set::ReplicaSets,
     routes::{Noticed, Router},
     scheduler::Scheduler,
 };
@@ -52,6 +54,7 @@ pub struct Actors {
     scheduler: Scheduler,
     kubelet: Kubelet,
     jobs: Jobs,
+    replica_sets: ReplicaSets,
 }
 
 impl Actors {
@@ -146,11 +149,12 @@ impl Actors {
             Actor::Scheduler => self.scheduler.bind(cluster, key),
             Actor::Kubelet => return self.kubelet.step(cluster, key),
             Actor::Deployments => return deployment::sync(cluster, key),
-            Actor::ReplicaSets => return replica_set::sync(cluster, key),
+            Actor::ReplicaSets => return self.replica_sets.sync(cluster, key),
             Actor::Jobs => return self.jobs.sync(cluster, key),
             Actor::JobPods => job::free(cluster, key),
             Actor::Endpoints => endpoints::sync(cluster, key),
             Actor::Budgets => return budget::sync(cluster, key),
+            Actor::Quotas => quota::sync(cluster, key),
             Actor::Garbage => garbage::collect(cluster, task.resource, key),
             Actor::Namespaces => garbage::empty(cluster, key),
         }

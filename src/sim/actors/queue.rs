@@ -25,6 +25,8 @@ pub enum Actor {
     Endpoints,
     /// Counts what may be disrupted.
     Budgets,
+    /// Counts what quotas limit.
+    Quotas,
     /// Deletes what belongs to nothing.
     Garbage,
     /// Empties namespaces.

@@ -4,7 +4,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,28 +16,52 @@ use crate::sim::api::{
     resource::{POD, REPLICA_SET},
 };
 
-/// Seconds until a refused pod is tried again, unless something changes before. In Kubernetes it is
-/// from milliseconds to minutes.
-const RETRY_SECONDS: i64 = 5;
+/// Until a refused pod is tried again, unless something changes before: at first, and at most. It
+/// doubles with each refusal.
+const RETRY: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_millis(5), SignedDuration::from_secs(1000));
 
 type Pods = Vec<(Key, Arc<Value>)>;
 
-/// Scales a ReplicaSet and writes its status. Returns when it is to be looked at again.
-pub fn sync(cluster: &mut Cluster, key: &Key) -> Option<Timestamp> {
-    let set = cluster.get(&REPLICA_SET, key)?;
-    let mut pods = cluster.controlled(&POD, object::uid(&set));
-    pods.retain(|(_, pod)| object::is_active(pod));
-    let wanted = usize::try_from(set["spec"]["replicas"].as_i64().unwrap_or(1)).unwrap_or(0);
-    let mut failure = None;
-    if !object::is_deleting(&set) && pods.len() != wanted {
-        failure = scale(cluster, key, &set, &pods, wanted).err();
-        // Without a failure the changes of the pods bring it back at this instant.
-        failure.as_ref()?;
+/// The ReplicaSet controller's memory.
+#[derive(Debug, Default)]
+pub struct ReplicaSets {
+    /// How often in a row pods of a ReplicaSet were refused.
+    refusals: BTreeMap<Key, u32>,
+}
+
+impl ReplicaSets {
+    /// Scales a ReplicaSet and writes its status. Returns when it is to be looked at again.
+    pub fn sync(&mut self, cluster: &mut Cluster, key: &Key) -> Option<Timestamp> {
+        let Some(set) = cluster.get(&REPLICA_SET, key) else {
+            self.refusals.remove(key);
+            return None;
+        };
+        let mut pods = cluster.controlled(&POD, object::uid(&set));
+        pods.retain(|(_, pod)| object::is_active(pod));
+        let wanted = usize::try_from(set["spec"]["replicas"].as_i64().unwrap_or(1)).unwrap_or(0);
+        let mut failure = None;
+        if !object::is_deleting(&set) && pods.len() != wanted {
+            failure = scale(cluster, key, &set, &pods, wanted).err();
+            // Without a failure the changes of the pods bring it back at this instant.
+            failure.as_ref()?;
+        }
+        let retry = self.retry(key, failure.is_some()).map(|wait| object::later(cluster.now, wait));
+        let (status, due) = status(cluster, &set, &pods, failure);
+        cluster.set_status(&REPLICA_SET, key, status);
+        object::earlier(retry, due)
     }
-    let retry = failure.is_some().then(|| object::after(cluster.now, RETRY_SECONDS));
-    let (status, due) = status(cluster, &set, &pods, failure);
-    cluster.set_status(&REPLICA_SET, key, status);
-    object::earlier(retry, due)
+
+    fn retry(&mut self, key: &Key, refused: bool) -> Option<SignedDuration> {
+        if !refused {
+            self.refusals.remove(key);
+            return None;
+        }
+        let before = self.refusals.entry(key.clone()).or_default();
+        let factor = 1_i32 << (*before).min(30);
+        *before += 1;
+        Some(RETRY.0.checked_mul(factor).unwrap_or(RETRY.1).min(RETRY.1))
+    }
 }
 
 fn scale(

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::sim::api::{
     Key, Resource, Store,
-    resource::{DEPLOYMENT, DISRUPTION_BUDGET, JOB, NAMESPACE, POD, REPLICA_SET, SERVICE},
+    resource::{
+        DEPLOYMENT, DISRUPTION_BUDGET, JOB, NAMESPACE, POD, REPLICA_SET, RESOURCE_QUOTA, SERVICE,
+    },
 };
 
 /// One change of one object.
@@ -64,6 +66,7 @@ impl Router<'_> {
             }
             "Deployment" => self.add(Actor::Deployments, &DEPLOYMENT, key),
             "Job" => self.add(Actor::Jobs, &JOB, key),
+            "ResourceQuota" if after.is_some() => self.add(Actor::Quotas, &RESOURCE_QUOTA, key),
             "PodDisruptionBudget" => self.add(Actor::Budgets, &DISRUPTION_BUDGET, key),
             "Namespace" if self.index.is_closing(&key.1) => {
                 self.add(Actor::Namespaces, &NAMESPACE, key);
@@ -73,7 +76,22 @@ impl Router<'_> {
         if resource.namespaced && self.index.is_closing(&key.0) {
             self.add(Actor::Namespaces, &NAMESPACE, &(String::new(), key.0.clone()));
         }
+        self.quotas(change);
         self.garbage(change);
+    }
+
+    /// Quotas from which something is gone.
+    fn quotas(&mut self, change: &Noticed) {
+        let (resource, key) = (change.resource, change.key);
+        let ends = |pod: &Value| resource == &POD && object::has_ended(pod);
+        let gone = change.after.is_none_or(|after| ends(after) && !change.before.is_some_and(ends));
+        if !gone || !resource.namespaced {
+            return;
+        }
+        for (quota, _) in self.store.list(&RESOURCE_QUOTA, Some(&key.0)) {
+            let task = Task { actor: Actor::Quotas, resource: &RESOURCE_QUOTA, key: quota.clone() };
+            self.queue.add(task);
+        }
     }
 
     fn add(&mut self, actor: Actor, resource: &'static Resource, key: &Key) {

@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod eviction;
 pub mod http;
+pub mod limits;
 pub mod managed_fields;
 pub mod patch;
 pub mod refusal;

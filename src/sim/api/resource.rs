@@ -97,6 +97,21 @@ const fn istio(
     }
 }
 
+/// A kind of somebody else that is served as its objects are.
+const fn foreign(
+    group: &'static str,
+    versions: &'static [&'static str],
+    kind: &'static str,
+    plural: &'static str,
+    short: &'static [&'static str],
+) -> Resource {
+    Resource { versions, custom: true, ..builtin(group, kind, plural, short) }
+}
+
+const ISTIO_SECURITY: &str = "security.istio.io";
+const MONITORING: &str = "monitoring.coreos.com";
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 /// Rollouts.
 pub static ROLLOUT: Resource = with_scale(with_status(sluice("Rollout", "rollouts", &["ro"])));
 /// AnalysisTemplates.
@@ -153,9 +168,89 @@ pub static VIRTUAL_SERVICE: Resource = istio("VirtualService", "virtualservices"
 pub static DESTINATION_RULE: Resource = istio("DestinationRule", "destinationrules", &["dr"]);
 /// Istio's Gateways: not read by Sluice, but in many people's manifests.
 pub static GATEWAY: Resource = istio("Gateway", "gateways", &["gw"]);
+/// Istio's Sidecars.
+pub static SIDECAR: Resource = istio("Sidecar", "sidecars", &[]);
+/// Istio's `ServiceEntries`.
+pub static SERVICE_ENTRY: Resource = istio("ServiceEntry", "serviceentries", &["se"]);
+/// Istio's `PeerAuthentications`.
+pub static PEER_AUTHENTICATION: Resource = with_status(foreign(
+    ISTIO_SECURITY,
+    &["v1", "v1beta1"],
+    "PeerAuthentication",
+    "peerauthentications",
+    &["pa"],
+));
+/// Istio's `RequestAuthentications`.
+pub static REQUEST_AUTHENTICATION: Resource = with_status(foreign(
+    ISTIO_SECURITY,
+    &["v1", "v1beta1"],
+    "RequestAuthentication",
+    "requestauthentications",
+    &["ra"],
+));
+/// Istio's `AuthorizationPolicies`.
+pub static AUTHORIZATION_POLICY: Resource = with_status(foreign(
+    ISTIO_SECURITY,
+    &["v1", "v1beta1"],
+    "AuthorizationPolicy",
+    "authorizationpolicies",
+    &["ap"],
+));
+/// `ServiceMonitors` of the Prometheus operator.
+pub static SERVICE_MONITOR: Resource =
+    foreign(MONITORING, &["v1"], "ServiceMonitor", "servicemonitors", &["smon"]);
+/// `PodMonitors` of the Prometheus operator.
+pub static POD_MONITOR: Resource =
+    foreign(MONITORING, &["v1"], "PodMonitor", "podmonitors", &["pmon"]);
+/// `PrometheusRules` of the Prometheus operator.
+pub static PROMETHEUS_RULE: Resource =
+    foreign(MONITORING, &["v1"], "PrometheusRule", "prometheusrules", &["promrule"]);
+/// `VerticalPodAutoscalers`.
+pub static VERTICAL_AUTOSCALER: Resource = with_status(foreign(
+    "autoscaling.k8s.io",
+    &["v1", "v1beta2"],
+    "VerticalPodAutoscaler",
+    "verticalpodautoscalers",
+    &["vpa"],
+));
+/// `ResourceQuotas`.
+pub static RESOURCE_QUOTA: Resource =
+    with_status(builtin("", "ResourceQuota", "resourcequotas", &["quota"]));
+/// `LimitRanges`.
+pub static LIMIT_RANGE: Resource = builtin("", "LimitRange", "limitranges", &["limits"]);
+/// `PriorityClasses`.
+pub static PRIORITY_CLASS: Resource =
+    cluster_wide(builtin("scheduling.k8s.io", "PriorityClass", "priorityclasses", &["pc"]));
+/// `PodTemplates`.
+pub static POD_TEMPLATE: Resource = builtin("", "PodTemplate", "podtemplates", &[]);
+/// `PersistentVolumeClaims`. Nobody binds them.
+pub static VOLUME_CLAIM: Resource =
+    with_status(builtin("", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"]));
+/// `StatefulSets`. They get no pods.
+pub static STATEFUL_SET: Resource =
+    with_scale(with_status(builtin("apps", "StatefulSet", "statefulsets", &["sts"])));
+/// `DaemonSets`. They get no pods.
+pub static DAEMON_SET: Resource = with_status(builtin("apps", "DaemonSet", "daemonsets", &["ds"]));
+/// `CronJobs`. They never run.
+pub static CRON_JOB: Resource = with_status(builtin("batch", "CronJob", "cronjobs", &["cj"]));
+/// `NetworkPolicies`. Nobody enforces them.
+pub static NETWORK_POLICY: Resource =
+    builtin("networking.k8s.io", "NetworkPolicy", "networkpolicies", &["netpol"]);
+/// Ingresses.
+pub static INGRESS: Resource =
+    with_status(builtin("networking.k8s.io", "Ingress", "ingresses", &["ing"]));
+/// Roles. Everybody may do everything.
+pub static ROLE: Resource = builtin(RBAC, "Role", "roles", &[]);
+/// `RoleBindings`.
+pub static ROLE_BINDING: Resource = builtin(RBAC, "RoleBinding", "rolebindings", &[]);
+/// `ClusterRoles`.
+pub static CLUSTER_ROLE: Resource = cluster_wide(builtin(RBAC, "ClusterRole", "clusterroles", &[]));
+/// `ClusterRoleBindings`.
+pub static CLUSTER_ROLE_BINDING: Resource =
+    cluster_wide(builtin(RBAC, "ClusterRoleBinding", "clusterrolebindings", &[]));
 
 /// All of them.
-pub static ALL: [&Resource; 21] = [
+pub static ALL: [&Resource; 44] = [
     &POD,
     &SERVICE,
     &SECRET,
@@ -177,6 +272,29 @@ pub static ALL: [&Resource; 21] = [
     &VIRTUAL_SERVICE,
     &DESTINATION_RULE,
     &GATEWAY,
+    &SIDECAR,
+    &SERVICE_ENTRY,
+    &PEER_AUTHENTICATION,
+    &REQUEST_AUTHENTICATION,
+    &AUTHORIZATION_POLICY,
+    &SERVICE_MONITOR,
+    &POD_MONITOR,
+    &PROMETHEUS_RULE,
+    &VERTICAL_AUTOSCALER,
+    &RESOURCE_QUOTA,
+    &LIMIT_RANGE,
+    &PRIORITY_CLASS,
+    &POD_TEMPLATE,
+    &VOLUME_CLAIM,
+    &STATEFUL_SET,
+    &DAEMON_SET,
+    &CRON_JOB,
+    &NETWORK_POLICY,
+    &INGRESS,
+    &ROLE,
+    &ROLE_BINDING,
+    &CLUSTER_ROLE,
+    &CLUSTER_ROLE_BINDING,
 ];
 
 /// The resource of a kind, at any version that is served.

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    Refusal, Resource, admission,
+    Refusal, Resource, admission, limits,
     managed_fields::{Writer, record},
     resource,
 };
@@ -224,10 +224,17 @@ impl Store {
         } else {
             metadata.as_object_mut().map(|fields| fields.remove("generation"));
         }
-        admission::admit(resource, None, None, &mut object)?;
+        admission::admit_with(resource, None, None, &mut object, &|object| {
+            limits::complete(self, resource, namespace, object)
+        })?;
+        if resource == &resource::POD {
+            limits::range::judge(self, namespace, &object)?;
+        }
+        let charged = limits::quota::charged(self, resource, namespace, None, &object)?;
         if self.get(resource, namespace, &name).is_some() {
             return Err(Refusal::already_exists(resource, &name));
         }
+        self.charge(charged);
         if resource == &resource::NAMESPACE {
             object["spec"]["finalizers"] = json!(["kubernetes"]);
         }
@@ -235,6 +242,15 @@ impl Store {
             record(&Value::Null, &mut object, by, &self.second());
         }
         Ok(self.commit(by, resource, (namespace.to_owned(), name), None, object))
+    }
+
+    /// Writes what quotas are charged.
+    fn charge(&mut self, quotas: Vec<(Key, Value)>) {
+        let by = status_writer("kube-apiserver");
+        for (key, quota) in quotas {
+            // They are as they were read a moment ago.
+            let _ = self.replace(&by, &resource::RESOURCE_QUOTA, &key, quota);
+        }
     }
 
     /// Replaces an object, or its status or scale, by `new`. A resource version in `new` must be the
@@ -281,6 +297,10 @@ impl Store {
         }
         if new == *old {
             return Ok(old);
+        }
+        if by.subresource.is_none() {
+            let charged = limits::quota::charged(self, resource, namespace, Some(&old), &new)?;
+            self.charge(charged);
         }
         if fields.is_none() {
             record(&old, &mut new, by, &self.second());

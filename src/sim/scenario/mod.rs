@@ -197,7 +197,7 @@ fn kubectl() -> String {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refused {
-    /// What somebody tries: `apply` or `patch`.
+    /// What somebody tries: `apply`, `patch` or `pods`.
     pub action: Action,
     /// What the answer says, in part.
     pub because: String,
@@ -219,6 +219,9 @@ pub struct Pods {
     /// Somebody deletes them.
     #[serde(default)]
     pub delete: bool,
+    /// Somebody evicts them, as a drain of their nodes would: disruption budgets may forbid it.
+    #[serde(default)]
+    pub evict: bool,
 }
 
 /// What happens to the controller.
@@ -295,9 +298,10 @@ impl Scenario {
                 );
             }
             if let Action::Refused(refused) = step
-                && !matches!(refused.action, Action::Apply(_) | Action::Patch(_))
+                && !matches!(refused.action, Action::Apply(_) | Action::Patch(_) | Action::Pods(_))
             {
-                return wrong(&format!("{place}.refused.action"), "allowed are apply and patch");
+                let place = format!("{place}.refused.action");
+                return wrong(&place, "allowed are apply, patch and pods");
             }
         }
         if self.also_real && (self.traffic.is_some() || !self.versions.is_empty()) {
@@ -308,6 +312,11 @@ impl Scenario {
 }
 
 impl Action {
+    /// Whether it only looks on, so that what is watched since the last action goes on.
+    pub fn looks_on(&self) -> bool {
+        matches!(self, Self::Until(_) | Self::Expect(_) | Self::Wait(_) | Self::Quiet(_))
+    }
+
     /// Whether it cannot be played on a real cluster.
     fn needs_virtual_time(&self) -> bool {
         matches!(

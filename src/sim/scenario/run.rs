@@ -14,7 +14,7 @@ use crate::{
     api::{COMMAND_ANNOTATION, Command, REVISION_LABEL},
     sim::{
         actors,
-        api::{Refusal, resource, store::Deletion, store::writer},
+        api::{Refusal, eviction, resource, store::Deletion, store::writer},
         mesh,
         simulation::Simulation,
         transcript::Story,
@@ -124,6 +124,9 @@ impl Player {
     }
 
     async fn act(&mut self, action: &Action) -> Result<(), String> {
+        if !action.looks_on() {
+            self.simulation.mark();
+        }
         match action {
             Action::Until(expected) => return self.until(expected).await,
             Action::Expect(expected) => return self.expect(expected),
@@ -145,7 +148,7 @@ impl Player {
                 self.simulation.store().delete(&by, resource, &key, &how).map_err(in_words)?;
             }
             Action::Refused(refused) => self.refused(refused)?,
-            Action::Pods(pods) => self.pods(pods)?,
+            Action::Pods(pods) => self.pods(pods).map_err(in_words)?,
             Action::Wait(time) => {
                 let at = time.after(self.simulation.now());
                 self.simulation.run_until(at).await;
@@ -239,7 +242,8 @@ impl Player {
         let answer = match &refused.action {
             Action::Apply(object) => self.apply("kubectl", object),
             Action::Patch(patch) => self.patch(patch),
-            _ => return Err("only apply and patch can be refused".to_owned()),
+            Action::Pods(pods) => self.pods(pods),
+            _ => return Err("only apply, patch and pods can be refused".to_owned()),
         };
         match answer {
             Ok(()) => Err("the API server did not refuse it".to_owned()),
@@ -292,7 +296,7 @@ impl Player {
         })
     }
 
-    fn pods(&mut self, pods: &Pods) -> Result<(), String> {
+    fn pods(&mut self, pods: &Pods) -> Result<(), Refusal> {
         let names: Vec<String> = {
             let view = self.simulation.view(&self.namespace);
             let of = |pod: &&Value| pod["spec"]["containers"][0]["image"] == *pods.of;
@@ -302,21 +306,24 @@ impl Player {
             names.take(pods.count.unwrap_or(usize::MAX)).collect()
         };
         if names.is_empty() {
-            return Err(format!("no pod has image {}", pods.of));
+            return Err(Refusal::bad_request(format!("no pod has image {}", pods.of)));
         }
         let namespace = self.namespace.clone();
         for name in names {
+            let key = (namespace.clone(), name);
+            let (by, how) = (writer("kubectl"), Deletion::default());
+            if pods.evict {
+                eviction::evict(&mut self.simulation.store(), &by, &key, how)?;
+                continue;
+            }
             if pods.delete {
-                let key = (namespace.clone(), name);
-                let (by, how) = (writer("kubectl"), Deletion::default());
-                let mut store = self.simulation.store();
-                store.delete(&by, &resource::POD, &key, &how).map_err(in_words)?;
+                self.simulation.store().delete(&by, &resource::POD, &key, &how)?;
                 continue;
             }
             let annotations = json!({"metadata": {"annotations": pods.annotate}});
             let edit = |pod: &mut Value| json_patch::merge(pod, &annotations);
             let pod = &resource::POD;
-            self.simulation.edit("kubectl", pod, &namespace, &name, edit).map_err(in_words)?;
+            self.simulation.edit("kubectl", pod, &namespace, &key.1, edit)?;
         }
         Ok(())
     }

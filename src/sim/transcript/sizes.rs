@@ -66,7 +66,10 @@ pub(super) fn pod(before: &Value, after: &Value, by: &str) -> Vec<String> {
     let by_people = !matches!(by, "kubelet" | "kube-scheduler" | "kube-controller-manager");
     let deleted = |pod: &Value| pod.is_null() || !pod["metadata"]["deletionTimestamp"].is_null();
     if by_people && !deleted(before) && deleted(after) && !before.is_null() {
-        return vec!["deleted".to_owned()];
+        let all = before["status"]["conditions"].as_array();
+        let evicted = |one: &Value| one["type"] == "DisruptionTarget" && one["status"] == "True";
+        let how = if all.into_iter().flatten().any(evicted) { "evicted" } else { "deleted" };
+        return vec![how.to_owned()];
     }
     if by_people && !before.is_null() && before["metadata"] != after["metadata"] {
         let changed = |(key, value): &(&String, &Value)| {

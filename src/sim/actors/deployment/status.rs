@@ -11,7 +11,7 @@ use super::{
     margins, replicas, split,
 };
 use crate::sim::api::{
-    Key,
+    Key, eviction,
     resource::{DEPLOYMENT, REPLICA_SET},
     store::second,
 };
@@ -25,7 +25,8 @@ pub fn write(cluster: &mut Cluster, key: &Key) -> Option<Timestamp> {
     let (total, ready, available) =
         (sum("replicas"), sum("readyReplicas"), sum("availableReplicas"));
     let asked: i64 = sets.iter().map(|(_, set)| replicas(set)).sum();
-    let (new, _) = split(&deployment, sets);
+    let (new, old) = split(&deployment, sets);
+    let failure = new.iter().chain(&old).find_map(|(_, set)| failure_of(set));
     let name = new.as_ref().map(|(key, _)| key.1.clone()).unwrap_or_default();
     let updated = new.map_or(0, |(_, set)| count(&set, "replicas"));
     let mut status = object::status(&deployment);
@@ -44,9 +45,30 @@ pub fn write(cluster: &mut Cluster, key: &Key) -> Option<Timestamp> {
     let complete = updated == size && total == size && available == size;
     let now = cluster.now;
     set_condition(&mut status, &availability(available >= size - margins(&deployment).1), now);
+    match failure {
+        Some(failure) if same_failure(&deployment, &failure) => {}
+        Some(failure) => eviction::set_condition(&mut status, failure),
+        None => object::remove_condition(&mut status, FAILURE),
+    }
     let due = progress(&deployment, &mut status, &name, complete, now);
     cluster.set_status(&DEPLOYMENT, key, status);
     due
+}
+
+const FAILURE: &str = "ReplicaFailure";
+
+/// That a ReplicaSet gets no pods, as the Deployment says it.
+fn failure_of(set: &Value) -> Option<Value> {
+    let mut failure = object::condition(set, FAILURE)?.clone();
+    failure["lastUpdateTime"] = failure["lastTransitionTime"].clone();
+    Some(failure)
+}
+
+fn same_failure(deployment: &Value, failure: &Value) -> bool {
+    let present = object::condition(deployment, FAILURE);
+    present.is_some_and(|present| {
+        present["status"] == failure["status"] && present["reason"] == failure["reason"]
+    })
 }
 
 fn availability(holds: bool) -> Condition<'static> {

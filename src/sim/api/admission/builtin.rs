@@ -3,10 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{
+    autoscaler,
     causes::{self, Cause},
     pods::{self, default},
 };
-use crate::sim::api::{Resource, http::selector};
+use crate::sim::api::{
+    Resource,
+    http::selector,
+    limits::{amount, range},
+};
 
 /// Fills in what the object lacks.
 pub fn complete(resource: &Resource, object: &mut Value) {
@@ -27,10 +32,30 @@ pub fn complete(resource: &Resource, object: &mut Value) {
             default(object, "spec", || json!({}));
             default(&mut object["spec"], "finalizers", || json!(["kubernetes"]));
         }
-        "HorizontalPodAutoscaler" => {
-            default(&mut object["spec"], "minReplicas", || json!(1));
+        "HorizontalPodAutoscaler" => autoscaler::complete(&mut object["spec"]),
+        "ResourceQuota" => amount::tidy(&mut object["spec"]["hard"]),
+        "LimitRange" => range::complete_range(object),
+        "PriorityClass" => {
+            default(object, "preemptionPolicy", || json!("PreemptLowerPriority"));
         }
+        "PodTemplate" => {
+            if let Some(spec) = object.pointer_mut("/template/spec") {
+                pods::complete(spec);
+            }
+        }
+        "StatefulSet" | "DaemonSet" => complete_template(object),
         _ => {}
+    }
+}
+
+/// What a write that says nothing of it leaves as it is.
+pub fn keep(resource: &Resource, old: &Value, new: &mut Value) {
+    if resource.kind == "Pod" {
+        for field in ["priority", "preemptionPolicy"] {
+            if let Some(kept) = old["spec"].get(field) {
+                default(&mut new["spec"], field, || kept.clone());
+            }
+        }
     }
 }
 
@@ -56,8 +81,6 @@ fn without_nothings(value: &mut Value, root: bool) {
 fn complete_pod(spec: &mut Value) {
     pods::complete(spec);
     default(spec, "enableServiceLinks", || json!(true));
-    default(spec, "preemptionPolicy", || json!("PreemptLowerPriority"));
-    default(spec, "priority", || json!(0));
     for container in spec["containers"].as_array_mut().into_iter().flatten() {
         let limits = container["resources"]["limits"].as_object().cloned().unwrap_or_default();
         for (name, amount) in limits {

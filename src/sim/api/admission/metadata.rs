@@ -93,6 +93,9 @@ fn name_rule(resource: &Resource) -> fn(&str) -> Option<String> {
         names::service
     } else if resource == &resource::NAMESPACE {
         names::label
+    } else if resource.group == "rbac.authorization.k8s.io" {
+        // Any part of a path, such as `system:node`.
+        |_| None
     } else {
         names::subdomain
     }

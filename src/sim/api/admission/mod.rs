@@ -4,6 +4,7 @@
 //! [`Refusal`] with every broken rule. Our kinds go by the schema and the CEL rules of their
 //! definitions; built-in kinds by the few rules that people meet.
 
+mod autoscaler;
 mod builtin;
 mod causes;
 mod defaults;
@@ -21,6 +22,7 @@ use super::{Refusal, Resource, resource};
 use crate::traffic::istio::virtual_service::validate_istio;
 pub use causes::Cause;
 pub use definitions::definition;
+pub(super) use pods::{default, quality};
 
 /// Completes `new` and judges it. `old` is the present object, none for a new one.
 ///
@@ -31,6 +33,20 @@ pub fn admit(
     subresource: Option<&str>,
     old: Option<&Value>,
     new: &mut Value,
+) -> Result<(), Refusal> {
+    admit_with(resource, subresource, old, new, &|_| Ok(()))
+}
+
+/// The same, where `complete` fills in what other objects say before the object is judged.
+///
+/// # Errors
+/// The object breaks the rules of its kind, or `complete` refuses it.
+pub fn admit_with(
+    resource: &Resource,
+    subresource: Option<&str>,
+    old: Option<&Value>,
+    new: &mut Value,
+    complete: &dyn Fn(&mut Value) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     let mut causes = Vec::new();
     metadata::tidy(new);
@@ -60,6 +76,10 @@ pub fn admit(
     } else if !resource.custom {
         if subresource != Some("status") {
             builtin::complete(resource, new);
+            match old {
+                Some(old) => builtin::keep(resource, old, new),
+                None => complete(new)?,
+            }
             causes.extend(builtin::judge(resource, old, new));
         }
         causes.extend(metadata::judge(resource, old, new));
@@ -116,11 +136,17 @@ fn begin_status(resource: &Resource, new: &mut Value) {
         "ReplicaSet" => json!({"replicas": 0}),
         "Service" => json!({"loadBalancer": {}}),
         "Namespace" => json!({"phase": "Active"}),
-        "Pod" => json!({"phase": "Pending", "qosClass": pods::quality(&new["spec"])}),
+        "Pod" => json!({"phase": "Pending", "qosClass": quality(&new["spec"])}),
         "PodDisruptionBudget" => json!({
             "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
         }),
         "HorizontalPodAutoscaler" => json!({"currentMetrics": null, "desiredReplicas": 0}),
+        "PersistentVolumeClaim" => json!({"phase": "Pending"}),
+        "StatefulSet" => json!({"replicas": 0, "availableReplicas": 0}),
+        "DaemonSet" => json!({
+            "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0,
+            "numberReady": 0,
+        }),
         _ => json!({}),
     };
 }
@@ -134,6 +160,13 @@ pub fn has_generation(resource: &Resource) -> bool {
         &resource::POD,
         &resource::ENDPOINT_SLICE,
         &resource::DISRUPTION_BUDGET,
+        &resource::PRIORITY_CLASS,
+        &resource::POD_TEMPLATE,
+        &resource::STATEFUL_SET,
+        &resource::DAEMON_SET,
+        &resource::CRON_JOB,
+        &resource::NETWORK_POLICY,
+        &resource::INGRESS,
     ];
     resource.custom || counted.contains(&resource)
 }

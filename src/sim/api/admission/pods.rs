@@ -6,6 +6,7 @@ use super::{
     causes::{self, Cause},
     metadata, names,
 };
+use crate::sim::api::limits::amount;
 
 /// Fills in what a pod's spec lacks.
 pub fn complete(spec: &mut Value) {
@@ -45,6 +46,11 @@ fn complete_container(container: &mut Value) {
     default(container, "terminationMessagePath", || json!("/dev/termination-log"));
     default(container, "terminationMessagePolicy", || json!("File"));
     default(container, "resources", || json!({}));
+    for part in ["requests", "limits"] {
+        if let Some(list) = container["resources"].get_mut(part) {
+            amount::tidy(list);
+        }
+    }
     for port in list(container, "ports") {
         default(port, "protocol", || json!("TCP"));
     }
