@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What the controller watches: the kind, its resource, and the label that an object must have.
-const WATCHED: [(Kind, &Resource, Option<&str>); 14] = [
+const WATCHED: [(Kind, &Resource, Option<&str>); 15] = [
     (Kind::Rollout, &resource::ROLLOUT, None),
     (Kind::ReplicaSet, &resource::REPLICA_SET, Some(REVISION_LABEL)),
     (Kind::Pod, &resource::POD, Some(REVISION_LABEL)),
@@ -39,6 +39,7 @@ const WATCHED: [(Kind, &Resource, Option<&str>); 14] = [
     (Kind::DestinationRule, &resource::DESTINATION_RULE, None),
     (Kind::Workload(WorkloadKind::Deployment), &resource::DEPLOYMENT, None),
     (Kind::Workload(WorkloadKind::ReplicaSet), &resource::REPLICA_SET, None),
+    (Kind::Workload(WorkloadKind::PodTemplate), &resource::POD_TEMPLATE, None),
 ];
 
 /// Lists everything into empty caches, as a controller does when it starts.
