@@ -85,6 +85,33 @@ fn every_example_promotes_a_good_version_and_rolls_back_a_bad_one() {
     }
 }
 
+/// It has no series of good answers, which must not look like silence.
+#[test]
+fn a_version_with_nothing_but_errors_is_found_as_well() {
+    for example in ["examples/brownbear", "examples/canary"] {
+        let (code, told, errors) = simulate(&[example, "--canary-errors", "100%"]);
+        assert_eq!(code, 4, "{example}: {told}{errors}");
+    }
+}
+
+/// The steps of the example with a template for all namespaces in the place of its own.
+#[test]
+fn an_example_can_use_a_shipped_template() {
+    let own = "        templates: [{templateName: success-rate}]\n        args:\n          \
+               - name: service\n            value: checkout\n          - name: namespace\n            \
+               valueFrom: {fieldRef: {fieldPath: metadata.namespace}}\n          - name: revision\n            \
+               valueFrom: {podTemplateHashValue: Latest}\n";
+    let shipped = "        templates: [{templateName: success-rate, clusterScope: true}]\n";
+    let folder = edited("shipped", "examples/canary", "rollout.yaml", own, shipped);
+    let folder = folder.display().to_string();
+    for (bad, exit) in [("0%", 0), ("5%", 4), ("100%", 4)] {
+        let flags =
+            ["--canary-errors", bad, "--requests", "5000/min", &folder, "analysis-templates"];
+        let (code, told, errors) = simulate(&flags);
+        assert_eq!(code, exit, "{bad}: {told}{errors}");
+    }
+}
+
 #[test]
 fn json_has_the_verdict_and_the_timeline() {
     let (code, told, _) =
@@ -195,8 +222,9 @@ fn wrong_manifests_are_refused_with_what_is_wrong() {
 
 #[test]
 fn a_metric_without_samples_is_warned_of() {
-    let (file, from) = ("analysis-template.yaml", "istio_requests_total");
-    let folder = edited("metric", "examples/canary", file, from, "http_requests_total");
+    let all = "/\n            sum(rate(";
+    let (from, to) = (format!("{all}istio_requests_total"), format!("{all}http_requests_total"));
+    let folder = edited("metric", "examples/canary", "analysis-template.yaml", &from, &to);
     let (code, told, _) = simulate(&[&folder.display().to_string(), "--limit", "10m"]);
     assert_eq!(code, 6, "{told}");
     assert!(told.contains("Warning: AnalysisTemplate success-rate, metric success-rate: query: the simulation has no samples of http_requests_total"), "{told}");

@@ -7,6 +7,7 @@
 //!
 //! Fields in errors are relative to the place that asks: `templates[1].metrics[0].interval`.
 
+mod count;
 mod flatten;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use self::count::counted;
 use self::flatten::{Part, flatten};
 use super::arguments::{field, known_names, revision};
 use super::validate::{self, MAX_ARGUMENTS, MAX_METRICS, Pattern};
@@ -146,12 +148,16 @@ pub fn resolve(
     if metrics.is_empty() {
         return Err(invalid("templates", "no metrics", "at least one, in templates or metrics"));
     }
-    validate::metrics(&metrics, &args)?;
+    let metrics = metrics
+        .into_iter()
+        .map(|(path, metric)| counted(&path, metric, &args).map(|metric| (path, metric)))
+        .collect::<Result<Vec<_>, _>>()?;
+    validate::metrics(metrics.iter().map(|(path, metric)| (path.as_str(), metric)), &args)?;
 
     let (dry_run, measurement_retention) = scoped(&parts)?;
     Ok(AnalysisRunSpec {
         args,
-        metrics: metrics.into_iter().map(|(_, metric)| metric.clone()).collect(),
+        metrics: metrics.into_iter().map(|(_, metric)| metric).collect(),
         dry_run,
         measurement_retention,
         ttl: parts.iter().filter_map(|part| part.spec.ttl).min(),

@@ -13,7 +13,7 @@ use regex::{Regex, RegexBuilder};
 use super::arguments::{placeholders, plain_values, secret_arguments, substitute};
 use super::condition::{Condition, ConditionError};
 use super::template::{ResolveError, argument_names, invalid};
-use crate::api::{AnalysisArgument, AnalysisRunSpec, Duration, Metric, Threshold};
+use crate::api::{AnalysisArgument, AnalysisRunSpec, Count, Duration, Metric, Threshold};
 
 /// Most metrics in one run.
 pub const MAX_METRICS: usize = 50;
@@ -53,13 +53,9 @@ pub fn validate(spec: &AnalysisRunSpec) -> Result<(), ResolveError> {
         let found = format!("{} metrics", spec.metrics.len());
         return Err(invalid("spec.metrics", found, format!("1 to {MAX_METRICS}")));
     }
-    let placed: Vec<_> = spec
-        .metrics
-        .iter()
-        .enumerate()
-        .map(|(index, metric)| (format!("spec.metrics[{index}]"), metric))
-        .collect();
-    metrics(&placed, &spec.args)?;
+    let paths: Vec<_> =
+        (0..spec.metrics.len()).map(|index| format!("spec.metrics[{index}]")).collect();
+    metrics(paths.iter().map(String::as_str).zip(&spec.metrics), &spec.args)?;
     for (index, each) in spec.dry_run.iter().enumerate() {
         Pattern::compile(&format!("spec.dryRun[{index}].metricName"), &each.metric_name)?;
     }
@@ -101,8 +97,8 @@ pub(super) fn retention_limit(path: &str, limit: i32) -> Result<(), ResolveError
 }
 
 /// Checks metrics in their places, and that no name is there twice.
-pub(super) fn metrics(
-    placed: &[(String, &Metric)],
+pub(super) fn metrics<'m>(
+    placed: impl IntoIterator<Item = (&'m str, &'m Metric)>,
     args: &[AnalysisArgument],
 ) -> Result<(), ResolveError> {
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
@@ -154,12 +150,17 @@ fn check_metric(
 
 /// Interval, count and limits: that the metric can end as it says.
 fn check_counting(path: &str, metric: &Metric) -> Result<(), ResolveError> {
+    if let Some(count @ Count::Argument(_)) = &metric.count {
+        let allowed = "in a run a number: arguments are put in when it is made from templates";
+        return Err(invalid(format!("{path}.count"), count.to_string(), allowed));
+    }
+    let count = metric.count.as_ref().and_then(Count::number);
     if let Some(interval) = metric.interval.filter(|interval| *interval < MIN_INTERVAL) {
         let allowed = format!("at least {MIN_INTERVAL}");
         return Err(invalid(format!("{path}.interval"), interval.to_string(), allowed));
     }
     let limits = [
-        ("count", metric.count, 1),
+        ("count", count, 1),
         ("consecutiveSuccessLimit", metric.consecutive_success_limit, 1),
         ("failureLimit", Some(metric.failure_limit), 0),
         ("inconclusiveLimit", Some(metric.inconclusive_limit), 0),
@@ -173,7 +174,7 @@ fn check_counting(path: &str, metric: &Metric) -> Result<(), ResolveError> {
     }
     let wanted = metric.consecutive_success_limit;
     if metric.interval.is_none() {
-        for (field, value) in [("count", metric.count), ("consecutiveSuccessLimit", wanted)] {
+        for (field, value) in [("count", count), ("consecutiveSuccessLimit", wanted)] {
             if let Some(value) = value.filter(|value| *value > 1) {
                 let found = format!("{value} without an interval");
                 return Err(invalid(
@@ -184,7 +185,7 @@ fn check_counting(path: &str, metric: &Metric) -> Result<(), ResolveError> {
             }
         }
     }
-    if let (Some(wanted), Some(count)) = (wanted, metric.count)
+    if let (Some(wanted), Some(count)) = (wanted, count)
         && wanted > count
     {
         let found = format!("{wanted}, which cannot be reached in {count} measurements");

@@ -22,6 +22,7 @@ use super::{
 #[x_kube(validation = Rule::new("!has(self.traffic) || self.steps.all(s, !has(s.setMirrorRoute) || self.traffic.managedRoutes.exists(r, r.name == s.setMirrorRoute.name))").message("spec.strategy.canary.steps: setMirrorRoute names a route that traffic.managedRoutes does not list"))]
 #[x_kube(validation = Rule::new("self.steps.all(s, !has(s.setWeight) || s.setWeight <= (has(self.traffic) && has(self.traffic.maxWeight) ? self.traffic.maxWeight : 100))").message("spec.strategy.canary.steps: setWeight is above traffic.maxWeight (default 100)"))]
 #[x_kube(validation = Rule::new("!has(self.stableService) || !has(self.canaryService) || self.stableService != self.canaryService").message("spec.strategy.canary: stableService and canaryService must be two different Services"))]
+#[x_kube(validation = Rule::new("has(self.traffic) || !has(self.maxSurge) || !has(self.maxUnavailable) || !(self.maxSurge == 0 || self.maxSurge == '0%') || !(self.maxUnavailable == 0 || self.maxUnavailable == '0%')").message("spec.strategy.canary: maxSurge and maxUnavailable are both 0, so that no pod could ever be replaced; allowed is at least one of them above 0"))]
 pub struct CanaryStrategy {
     /// The Service that selects the stable revision. Needed for a host split.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Duration, SecretKeyRef};
+use super::{Count, Duration, SecretKeyRef};
 
 /// One metric: what to measure, how often, and what counts as good or bad.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.count) || self.count <= 1 || has(self.interval)").message("a metric with count above 1 needs an interval"))]
+#[x_kube(validation = Rule::new("!has(self.count) || self.count == 1 || has(self.interval)").message("a metric with count above 1 needs an interval"))]
 #[x_kube(validation = Rule::new("!(has(self.threshold) && (has(self.successCondition) || has(self.failureCondition)))").message("a metric has a threshold or conditions, not both"))]
 pub struct Metric {
     /// Its name, one of a kind in a run.
@@ -24,10 +24,9 @@ pub struct Metric {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay: Option<Duration>,
     /// Number of measurements to take; errors and missing data do not count. Default: 1 without an
-    /// interval, endless with one.
+    /// interval, endless with one. In a template also `"{{args.NAME}}"`; the value 0 is endless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub count: Option<i32>,
+    pub count: Option<Count>,
     /// CEL expression over `result` that must hold: `result[0] >= 0.95`. `result` is a number for a
     /// scalar and a list of numbers for a vector; `isNaN(x)`, `isInf(x)` and `default(x, y)` help.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use super::{BackgroundAnalysis, IntOrPercent};
 /// mesh is needed; the Services are the user's own.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.maxSurge) || !has(self.maxUnavailable) || !(self.maxSurge == 0 || self.maxSurge == '0%') || !(self.maxUnavailable == 0 || self.maxUnavailable == '0%')").message("spec.strategy.rolling: maxSurge and maxUnavailable are both 0, so that no pod could ever be replaced; allowed is at least one of them above 0"))]
 pub struct RollingStrategy {
     /// The most pods above `spec.replicas`; a fraction counts as one more pod. Default 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    api::{CommandRecord, ConditionType, PauseReason, Rollout, RolloutStatus},
+    api::{CommandRecord, ConditionType, PauseReason, Rollout, RolloutStatus, Weights},
     world::{Program, Shift},
 };
 
@@ -39,12 +39,16 @@ pub fn render(rollout: &Rollout, now: Timestamp, style: Style) -> String {
     rows.add("Step", Paint::Plain, step(rollout, status, now));
     if let Some(weights) = &status.weights {
         let text = format!(
-            "{} canary {}%, stable {}%",
-            bar(weights.canary),
-            weights.canary,
-            weights.stable
+            "{} canary {}, stable {}",
+            bar(weights.canary, *weights),
+            state::share(*weights),
+            state::part(weights.stable, *weights)
         );
         rows.add("Weight", Paint::Plain, text);
+    }
+    if !status.routes.is_empty() {
+        let text = format!("{} to the canary", status.routes.join(", "));
+        rows.add("Routes", Paint::Plain, text);
     }
     rows.add("Pods", Paint::Plain, pods(rollout, status));
     for pause in pauses(rollout, status, now) {
@@ -141,13 +145,14 @@ fn step(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
     }
 }
 
-/// The canary's share as a bar; any weight above 0 shows, and only 100 fills it.
-pub(super) fn bar(weight: i32) -> String {
-    let weight = usize::try_from(weight.clamp(0, 100)).unwrap_or(0);
+/// One of two weights as a bar; any above 0 shows, and only all of them fills it.
+pub(super) fn bar(weight: i32, of: Weights) -> String {
+    let total = usize::try_from(of.stable.saturating_add(of.canary)).unwrap_or(0);
+    let weight = usize::try_from(weight).unwrap_or(0).min(total);
     let full = match weight {
         0 => 0,
-        100 => BAR,
-        _ => (weight * BAR / 100).clamp(1, BAR - 1),
+        _ if weight == total => BAR,
+        _ => (weight * BAR / total).clamp(1, BAR - 1),
     };
     format!("[{}{}]", "#".repeat(full), "-".repeat(BAR - full))
 }
@@ -226,8 +231,22 @@ Held:       by the pause step, for 5m
     #[test]
     fn the_bar_shows_any_weight() {
         for (weight, full) in [(0, 0), (1, 1), (50, 10), (99, 19), (100, 20), (-3, 0), (400, 20)] {
-            assert_eq!(bar(weight).matches('#').count(), full, "{weight}");
-            assert_eq!(bar(weight).len(), BAR + 2);
+            let bar = bar(weight, Weights::of(100, 0));
+            assert_eq!(bar.matches('#').count(), full, "{weight}");
+            assert_eq!(bar.len(), BAR + 2);
         }
+    }
+
+    #[test]
+    fn parts_of_a_thousand_are_shown_as_such() {
+        let mut rollout = paused();
+        let status = rollout.status.as_mut().unwrap();
+        status.weights = Some(Weights::of(1000, 5));
+        status.routes = vec!["testers".to_owned()];
+        let text = render(&rollout, now(), Style::PLAIN);
+        let weight =
+            "Weight:     [#-------------------] canary 0.5% (5 of 1000), stable 99.5% (995 of 1000)\n";
+        assert!(text.contains(weight), "{text}");
+        assert!(text.contains("Routes:     testers to the canary\n"), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 //! what a person may do next. Pure.
 
 use crate::{
-    api::{COMMAND_ANNOTATION, Command, Pause, PauseReason, Phase, Rollout, RolloutStatus, Step},
+    api::{COMMAND_ANNOTATION, Command, Pause, PauseReason, Phase, Rollout, RolloutStatus, Step, Weights},
     world::Program,
 };
 
@@ -163,7 +163,7 @@ pub fn line(rollout: &Rollout) -> String {
         && matches!(release(rollout), Release::Running | Release::Aborted)
     {
         // The step is in the controller's message.
-        let weights = status.weights.map(|weights| format!(", canary {}%", weights.canary));
+        let weights = status.weights.map(|weights| format!(", canary {}", share(weights)));
         text.push_str(&weights.unwrap_or_default());
     }
     let message = message(rollout);
@@ -199,6 +199,25 @@ pub fn next_step(rollout: &Rollout) -> Option<&'static str> {
     }
 }
 
+/// The canary's weight: percent, and where the weights sum to something else the parts as well.
+pub fn share(weights: Weights) -> String {
+    part(weights.canary, weights)
+}
+
+/// One of the two weights, likewise.
+pub fn part(weight: i32, weights: Weights) -> String {
+    match weights.stable.saturating_add(weights.canary) {
+        100 => format!("{weight}%"),
+        total => {
+            let percent = f64::from(weight) * 100.0 / f64::from(total.max(1));
+            // As many digits as tell one part from the next.
+            let text = format!("{percent:.3}");
+            let text = text.trim_end_matches('0').trim_end_matches('.');
+            format!("{text}% ({weight} of {total})")
+        }
+    }
+}
+
 /// A step in a few words.
 pub fn describe(step: &Step) -> String {
     if let Some(weight) = step.set_weight {
@@ -222,6 +241,19 @@ pub fn describe(step: &Step) -> String {
     }
     if step.job.is_some() {
         return "job".to_owned();
+    }
+    if let Some(route) = &step.set_header_route {
+        let headers = route.r#match.iter().map(|header| header.header_name.as_str());
+        return match headers.collect::<Vec<_>>().join(", ") {
+            headers if headers.is_empty() => format!("setHeaderRoute {} away", route.name),
+            headers => format!("setHeaderRoute {} by {headers}", route.name),
+        };
+    }
+    if let Some(route) = &step.set_mirror_route {
+        return match route.r#match.is_empty() {
+            true => format!("setMirrorRoute {} away", route.name),
+            false => format!("setMirrorRoute {} for {}%", route.name, route.percentage),
+        };
     }
     "a step that this version of the plugin does not know".to_owned()
 }

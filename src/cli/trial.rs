@@ -112,6 +112,7 @@ impl World {
             rollout: Value::Null,
             versions: self.versions.clone(),
             traffic: Some(self.users.clone()),
+            load: crate::sim::scenario::Load::default(),
             steps: Vec::new(),
         };
         (actors::Settings::of(&scenario), mesh::Settings::of(&scenario, self.seed))

@@ -48,18 +48,23 @@ pub(super) fn decide(
 /// `pods` decides; where stable may shrink, it has the size that its weight needs.
 fn keep_stable(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let Some(stable) = draft.stable.clone() else { return };
-    if world.program.shift == Shift::Pods && draft.in_release() || world.revision(&stable).is_none()
-    {
+    let by_pods = world.program.shift == Shift::Pods && traffic.is_some();
+    if by_pods || world.revision(&stable).is_none() {
         return;
     }
-    let size = match traffic {
+    let (size, why) = match traffic {
         Some(traffic) if world.program.dynamic_stable => {
-            scale::dynamic_stable_size(world, draft, traffic)
+            let settle = traffic.weights_settle(traffic.highest());
+            if let Some(at) = settle.filter(|at| *at > world.now) {
+                draft.check_at(at);
+            }
+            let size = scale::dynamic_stable_size(world, draft, traffic);
+            (size, messages::dynamic_stable_size())
         }
-        _ => world.desired(),
+        _ => (world.desired(), messages::stable_size()),
     };
     let size = restart::with_surge(world, draft, &stable, size);
-    scale::bring_to(world, draft, &stable, size, &messages::stable_size());
+    scale::bring_to(world, draft, &stable, size, &why);
 }
 
 /// No traffic of ours to protect yet: the Services are narrowed once the revision can take it all.
@@ -108,14 +113,19 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let mut wanted = Wanted::default();
     let nobody = traffic.serving(world, &stable) == 0 && world.desired() > 0;
     let canary_serves =
-        draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0;
+        draft.in_release() && traffic.reaches_canary() && world.available(&draft.target) > 0;
     if nobody && canary_serves && world.program.shift != Shift::Pods {
         draft.wait(WaitKind::Pods, messages::stable_serves_nobody(world, &stable));
         return;
     }
     wanted.stable_at = Some(stable.clone());
     if traffic.stable.all_at(&stable) {
-        wanted.weight = Some(shift::lowest_weight(world, draft, traffic, 0));
+        let weight = shift::lowest_weight(world, draft, traffic, 0);
+        if weight > 0 {
+            let wait = messages::waiting_for_pods(world, &stable, world.desired());
+            draft.wait(WaitKind::Pods, wait);
+        }
+        wanted.weight = Some(weight);
     }
     match traffic.quiet() {
         Some(at) if at > world.now && traffic.canary.elsewhere(&stable).is_some() => {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{FINALIZER, REVISION_LABEL, ScaleDown},
     traffic::istio::destination_rule,
-    world::{DestinationRule, World},
+    world::{DestinationRule, WorkloadState, World},
 };
 
 /// The finalizer of `kubectl delete --cascade=orphan`.
@@ -116,7 +116,7 @@ fn edit(world: &World, rule: &DestinationRule, object: serde_json::Value) -> Wri
 pub(super) fn plan(world: &World) -> Plan {
     let has = |name: &str| world.rollout.finalizers.iter().any(|finalizer| finalizer == name);
     let mut draft = identify::unchanged(world);
-    if !has(FINALIZER) {
+    if !has(FINALIZER) || world.workload == WorkloadState::Unknown {
         return Plan { status: draft.status, ..Plan::default() };
     }
     // With `--cascade=orphan` the pods stay, and with them what selects them.

@@ -45,9 +45,17 @@ pub(super) fn inconclusive(name: &str, run: &Run) -> Note {
     note(Reason::AnalysisInconclusive, true, waiting_for_person(name, run))
 }
 
-pub(super) fn route_edited(contest: &Contest, found: i32, wanted: i32, contested: bool) -> Note {
+pub(super) fn weight_set(contest: &Contest, found: i32, wanted: i32) -> String {
     let Contest { by, object, .. } = contest;
-    let text = format!("{by} set the canary weight of {object} to {found}, wanted is {wanted}");
+    format!("{by} set the canary weight of {object} to {found}, wanted is {wanted}")
+}
+
+pub(super) fn route_taken(contest: &Contest, name: &str) -> String {
+    let Contest { by, object, .. } = contest;
+    format!("{by} took the route {name} out of {object}, which a step asks for")
+}
+
+pub(super) fn route_edited(text: String, contested: bool) -> Note {
     if contested {
         let text = format!("{text}; put back twice, now left alone: see condition RouteContested");
         note(Reason::RouteContested, true, text)
@@ -113,6 +121,10 @@ pub(super) fn shortfall(
 ) -> String {
     let why = waiting_for_pods(world, revision, needed);
     format!("canary weight is {weight} instead of {wanted}, {why}")
+}
+
+pub(super) fn waiting_for_overtaken(revision: &str) -> String {
+    format!("waiting for all traffic to leave the overtaken revision {revision}")
 }
 
 pub(super) fn waiting_for_endpoints(serving: u32, needed: u32) -> String {
@@ -212,11 +224,22 @@ pub(super) fn stable_size() -> String {
     "the stable revision keeps its full size".to_owned()
 }
 
+pub(super) fn dynamic_stable_size() -> String {
+    "the stable revision has the pods that its weight needs".to_owned()
+}
+
+pub(super) fn back_to_stable() -> String {
+    "the stable revision takes over again".to_owned()
+}
+
 pub(super) fn first_deployment() -> String {
     "first deployment".to_owned()
 }
 
-pub(super) fn canary_size(draft: &super::Draft, weight: i32) -> String {
+pub(super) fn canary_size(world: &World, draft: &super::Draft, weight: i32) -> String {
+    if world.program.steps.is_empty() {
+        return format!("revision {} takes over", draft.target);
+    }
     let step = draft.status.step.as_ref().map_or_else(String::new, |step| step.text.clone());
     format!("pods for weight {weight} at step {step}")
 }
@@ -237,11 +260,17 @@ pub(super) fn pointer(role: &str, revision: &str) -> String {
     format!("the {role} destination selects revision {revision}")
 }
 
-pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute]) -> String {
-    let names: Vec<&str> = extra.iter().map(MatchRoute::name).collect();
-    let beside =
-        if names.is_empty() { String::new() } else { format!(", with {}", names.join(", ")) };
-    format!("canary weight {from} to {to}{beside}")
+pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute], standing: &[String]) -> String {
+    let wanted: Vec<&str> = extra.iter().map(MatchRoute::name).collect();
+    let stands = |name: &&&str| standing.iter().any(|standing| standing == **name);
+    let added: Vec<&str> = wanted.iter().filter(|name| !stands(name)).copied().collect();
+    let gone = standing.iter().map(String::as_str).filter(|name| !wanted.contains(name));
+    let gone: Vec<&str> = gone.collect();
+    let weight = (from != to).then(|| format!("canary weight {from} to {to}"));
+    let added = (!added.is_empty()).then(|| format!("route {} to the canary", added.join(", ")));
+    let gone = (!gone.is_empty()).then(|| format!("route {} goes", gone.join(", ")));
+    let texts: Vec<String> = weight.into_iter().chain(added).chain(gone).collect();
+    if texts.is_empty() { format!("canary weight {to}") } else { texts.join("; ") }
 }
 
 pub(super) fn shrinks_with_weight(weight: i32) -> String {

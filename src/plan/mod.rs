@@ -263,8 +263,9 @@ struct Draft {
     /// Writes that free resources: last.
     cleanup: Vec<Action>,
     notes: Vec<Note>,
-    /// The canary weight that this pass writes before the status, or in place of somebody else's.
-    written: Option<i32>,
+    /// The canary weight and the routes of ours that this pass writes before the status, or in place
+    /// of somebody else's.
+    written: Option<(i32, Vec<String>)>,
     /// What the release waits for, in words.
     wait: Option<Wait>,
     /// Why the canary has less weight than the steps say, in words.

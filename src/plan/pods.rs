@@ -2,7 +2,8 @@
 //!
 //! Pods come as far as `maxSurge` has room, and go as far as `maxUnavailable` allows. Both are counted
 //! from what is available now, so that a broken version is replaced and never holds up its own fix:
-//! pods that are not available may go at any time.
+//! pods that are not available are missed by nobody. But no more of them go than others take their
+//! place, as with a Deployment: all may be unready for a moment only.
 
 use super::{
     Draft, WaitKind,
@@ -37,7 +38,7 @@ pub(super) fn sizes(world: &World, weight: i32) -> (u32, u32) {
 pub(super) fn balance(world: &World, draft: &mut Draft, wanted: &[(&str, u32)], why: &str) {
     for (revision, size) in wanted {
         let present = world.revision(revision).map_or(0, |set| set.replicas);
-        if *size > present || world.revision(revision).is_none() && *size > 0 {
+        if *size > present || world.revision(revision).is_none() {
             scale::bring_to(world, draft, revision, *size, why);
         }
     }
@@ -46,6 +47,10 @@ pub(super) fn balance(world: &World, draft: &mut Draft, wanted: &[(&str, u32)], 
     let all: u32 = world.revisions.iter().map(available).fold(0, u32::saturating_add);
     let fewest = world.desired().saturating_sub(scale::unavailable(world));
     let mut spare = all.saturating_sub(fewest);
+    let total = world.revisions.iter().map(|set| set.replicas).fold(0, u32::saturating_add);
+    let growing = wanted.first().and_then(|(revision, _)| world.revision(revision));
+    let not_yet = growing.map_or(0, |set| set.replicas.saturating_sub(available(set)));
+    let mut room = total.saturating_sub(fewest.saturating_add(not_yet));
     let size_of = |set: &ReplicaSet| {
         wanted.iter().find(|(revision, _)| *revision == set.revision).map_or(0, |(_, size)| *size)
     };
@@ -58,9 +63,10 @@ pub(super) fn balance(world: &World, draft: &mut Draft, wanted: &[(&str, u32)], 
             continue;
         }
         // A ReplicaSet lets go of its unready pods first.
-        let missing = excess.min(set.replicas.saturating_sub(available(set)));
-        let serving = (excess - missing).min(spare);
+        let missing = excess.min(set.replicas.saturating_sub(available(set))).min(room);
+        let serving = (excess - missing).min(spare).min(room - missing);
         spare -= serving;
+        room -= missing + serving;
         scale::scale(draft, set, set.replicas - missing - serving, why);
     }
 }
@@ -85,7 +91,7 @@ pub(super) fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: b
     let moved = traffic.stable.all_at(&target);
     let settled = traffic.pointers_settle().is_none_or(|at| at <= world.now);
     let old = if old == 0 && !(moved && settled) { 1 } else { old };
-    let why = messages::canary_size(draft, weight);
+    let why = messages::canary_size(world, draft, weight);
     balance(world, draft, &[(&target, new), (&stable, old)], &why);
     let ready = traffic.selectable(world, &target);
     let full = promoting && ready >= scale::enough(world, world.desired());
@@ -145,7 +151,11 @@ pub(super) fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let left = last.min(world.revision(&target).map_or(0, |set| set.replicas));
     let wanted = [(stable.as_str(), desired), (target.as_str(), left)];
     let wanted = if target == stable { &wanted[..1] } else { &wanted[..] };
-    balance(world, draft, wanted, &messages::stable_size());
+    let why = match draft.in_release() {
+        true => messages::back_to_stable(),
+        false => messages::stable_size(),
+    };
+    balance(world, draft, wanted, &why);
     let available = world.available(&stable);
     if draft.in_release() && available < world.desired() {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &stable, world.desired()));
@@ -168,4 +178,82 @@ pub(super) fn weight_is_done(world: &World, draft: &mut Draft, weight: i32) -> b
         revision if *revision == stable => set.replicas <= old,
         _ => set.replicas == 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::world::Rollout;
+
+    fn world(replicas: i32, strategy: &serde_json::Value) -> World {
+        let spec = serde_json::from_value(serde_json::json!({
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {}, "spec": {}},
+            "strategy": strategy,
+        }));
+        let rollout = Rollout {
+            namespace: "shop".into(),
+            name: "web".into(),
+            uid: "uid".into(),
+            resource_version: "1".into(),
+            generation: 1,
+            deleting: false,
+            finalizers: Vec::new(),
+            spec: Arc::new(spec.unwrap()),
+            status: Arc::default(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+            command: None,
+            object: Arc::default(),
+        };
+        World::of(rollout, jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn both_shares_are_rounded_up_and_stable_gives_way() {
+        for (replicas, surge, weight, expected) in [
+            (10, "25%", 0, (0, 10)),
+            (10, "25%", 20, (2, 8)),
+            (10, "25%", 25, (3, 8)),
+            (10, "25%", 33, (4, 7)),
+            (10, "25%", 99, (10, 1)),
+            (10, "25%", 100, (10, 0)),
+            (10, "0", 25, (3, 7)),
+            (10, "0", 99, (9, 1)),
+            (4, "0", 1, (1, 3)),
+            (3, "1", 50, (2, 2)),
+            (3, "0", 50, (2, 1)),
+            (1, "1", 10, (1, 1)),
+            (1, "0", 10, (0, 1)),
+            (1, "0", 100, (1, 0)),
+            (0, "25%", 50, (0, 0)),
+            (100, "0", 1, (1, 99)),
+        ] {
+            let surge: serde_json::Value =
+                surge.parse::<u32>().map_or_else(|_| surge.into(), Into::into);
+            let strategy = serde_json::json!({"canary": {"maxSurge": surge, "maxUnavailable": 1}});
+            let world = world(replicas, &strategy);
+            assert_eq!(sizes(&world, weight), expected, "{replicas} pods at {weight} %");
+        }
+    }
+
+    #[test]
+    fn the_progress_threshold_counts_pods_or_a_percentage() {
+        for (kind, value, pods, enough) in [
+            ("Percent", 90, 10, 9),
+            ("Percent", 90, 4, 4),
+            ("Percent", 50, 3, 2),
+            ("Percent", 90, 0, 0),
+            ("Pod", 8, 10, 8),
+            ("Pod", 8, 5, 5),
+        ] {
+            let threshold = serde_json::json!({"type": kind, "value": value});
+            let strategy = serde_json::json!({"canary": {"replicaProgressThreshold": threshold}});
+            assert_eq!(scale::enough(&world(10, &strategy), pods), enough, "{value} {kind}");
+        }
+        let without = world(10, &serde_json::json!({"rolling": {}}));
+        assert_eq!(scale::enough(&without, 10), 10);
+    }
 }

@@ -89,9 +89,14 @@ pub(super) fn dynamic_stable_size(world: &World, draft: &Draft, traffic: &Traffi
     let shown = traffic.highest();
     let stable = draft.stable.as_ref().and_then(|stable| world.revision(stable));
     let present = stable.map_or(0, |set| set.replicas);
+    let aborted = draft.status.abort.is_some();
+    // Its destination reaches the new revision already: it leaves at the size that it has.
+    if draft.in_release() && !aborted && traffic.stable.all_at(&draft.target) {
+        return present;
+    }
     let at = step::index(world, draft);
     let goal = match () {
-        () if !draft.in_release() || draft.status.abort.is_some() => 0,
+        () if !draft.in_release() || aborted => 0,
         () if at >= world.program.steps.len() => total,
         () => step::intent(world, at).weight,
     };
@@ -118,6 +123,7 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
         .iter()
         .filter(|set| set.revision != revision)
         .map(|set| set.replicas.max(planned(draft, set)))
+        .chain(created(draft))
         .fold(0, u32::saturating_add);
     let room = most(world).saturating_sub(others.saturating_add(workload::in_the_way(world)));
     let Some(set) = world.revision(revision) else {
@@ -145,6 +151,14 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
         return;
     }
     scale(draft, set, size, why);
+}
+
+/// The sizes of the ReplicaSets that this very pass creates.
+fn created(draft: &Draft) -> impl Iterator<Item = u32> {
+    draft.actions.iter().filter_map(|action| match &action.write {
+        Write::CreateReplicaSet(new) => Some(new.replicas),
+        _ => None,
+    })
 }
 
 /// The size to which this very pass scales `set` up; 0 if it does not.

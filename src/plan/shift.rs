@@ -8,7 +8,7 @@ use super::{
     step::{self, Intent, SizeRule},
     write::{self, Wanted},
 };
-use crate::world::World;
+use crate::{traffic::istio::MatchRoute, world::World};
 
 /// Steps, or the promotion when all are done.
 pub(super) fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
@@ -123,14 +123,13 @@ pub(super) fn switch(world: &World, draft: &mut Draft, traffic: &Traffic, held: 
 
 /// The routes for some requests that should stand in the VirtualServices: those of the steps up to
 /// now, while the canary can answer.
-fn shift_routes(
-    world: &World,
-    draft: &mut Draft,
-    traffic: &Traffic,
-) -> Vec<crate::traffic::istio::MatchRoute> {
-    let routes = step::routes(world, step::index(world, draft));
+fn shift_routes(world: &World, draft: &mut Draft, traffic: &Traffic) -> Vec<MatchRoute> {
+    let routes = step::wanted_routes(world, draft, traffic);
     if routes.is_empty() || traffic.capacity(world, &draft.target) > 0 {
         return routes;
+    }
+    if world.desired() == 0 {
+        return Vec::new();
     }
     draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
     Vec::new()
@@ -185,8 +184,12 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
         } else {
             size = size.max(scale::needed(world, shown, intent.size)).min(present);
         }
+        // A route that goes with this look still leads to them.
+        if size == 0 && !traffic.match_routes().is_empty() {
+            size = present;
+        }
     }
-    let why = messages::canary_size(draft, intent.weight);
+    let why = messages::canary_size(world, draft, intent.weight);
     let size = restart::with_surge(world, draft, &target, size);
     scale::bring_to(world, draft, &target, size, &why);
 }

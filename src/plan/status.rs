@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
     api::{ConditionType, Phase, Reason, RolloutStatus, Weights},
-    world::{ProgramStep, StrategyKind, WorkloadState, World},
+    world::{ProgramStep, Shift, StrategyKind, WorkloadState, World},
 };
 
 /// Counts and messages alone are written at most this often: they change with every pod.
@@ -34,9 +34,12 @@ pub(super) fn finish(
     if let Some(traffic) = traffic
         && (draft.stable.is_some() || traffic.all_weights_are(0))
     {
-        let written = draft.written.map(|canary| Weights::of(world.program.total(), canary));
-        let weights = written.unwrap_or_else(|| traffic.shown());
+        let (weights, routes) = match draft.written.take() {
+            Some((canary, routes)) => (Weights::of(world.program.total(), canary), routes),
+            None => (traffic.shown(), traffic.match_routes().to_vec()),
+        };
         draft.status.weights = Some(weights);
+        draft.status.routes = routes;
     }
     counts(world, &mut draft);
     say(world, &mut draft, traffic, problems);
@@ -137,6 +140,9 @@ fn counts(world: &World, draft: &mut Draft) {
     let available = world.available(&draft.target);
     status.updated_available_replicas = i32::try_from(available).unwrap_or(i32::MAX);
     status.replicas = of(&serving, |set| set.replicas).min(world.rollout.spec.replicas);
+    if !world.has_template() {
+        return; // Its selector is known from before.
+    }
     let labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     status.selector = labels.join(",");
@@ -203,9 +209,9 @@ fn settled(
     }
     let desired = world.desired();
     let available = world.available(&draft.target);
+    let unrouted = world.program.shift != Shift::Routes;
     let steady = traffic.is_some_and(|traffic| {
-        traffic.all_weights_are(0)
-            && !traffic.reaches_canary()
+        (unrouted || traffic.all_weights_are(0) && !traffic.reaches_canary())
             && traffic.stable.all_at(&draft.target)
             && traffic.canary.all_at(&draft.target)
     });

@@ -163,7 +163,12 @@ fn weight_is_done(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i
         return has_settled(world, draft, traffic, weight);
     }
     if !enough {
-        let wait = messages::waiting_for_pods(world, &draft.target, needed);
+        let stable = draft.stable.as_deref();
+        let other = traffic.canary.elsewhere(&draft.target).filter(|at| Some(*at) != stable);
+        let wait = match other.filter(|_| world.available(&draft.target) >= needed) {
+            Some(other) => messages::waiting_for_overtaken(other),
+            None => messages::waiting_for_pods(world, &draft.target, needed),
+        };
         draft.wait(WaitKind::Pods, wait);
     }
     shown && enough
@@ -208,6 +213,16 @@ pub(super) fn routes(world: &World, index: usize) -> Vec<MatchRoute> {
     names.filter_map(|route| last(&route.name)).filter(|route| !route.is_empty()).collect()
 }
 
+/// The routes for some requests that should stand now. While the rest of the steps is skipped, no
+/// further ones come.
+pub(super) fn wanted_routes(world: &World, draft: &Draft, traffic: &Traffic) -> Vec<MatchRoute> {
+    let index = draft.status.step.as_ref().map_or(0, |step| step.index);
+    let mut routes = routes(world, usize::try_from(index).unwrap_or(0));
+    let stands = |route: &MatchRoute| traffic.match_routes().iter().any(|name| name == route.name());
+    routes.retain(|route| !draft.status.promote_full || stands(route));
+    routes
+}
+
 /// Pods that the canary has for its routes, though its weight asks for none.
 pub(super) fn pods_for_routes(world: &World, index: usize, intent: Intent) -> u32 {
     let for_routes = intent.size == SizeRule::MatchWeight && !routes(world, index).is_empty();
@@ -218,7 +233,10 @@ pub(super) fn pods_for_routes(world: &World, index: usize, intent: Intent) -> u3
 fn routes_are_done(world: &World, draft: &mut Draft, traffic: &Traffic, at: usize) -> bool {
     let wanted = routes(world, at);
     let capacity = traffic.capacity(world, &draft.target);
-    if !wanted.is_empty() && capacity == 0 && world.desired() > 0 {
+    if world.desired() == 0 {
+        return true;
+    }
+    if !wanted.is_empty() && capacity == 0 {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
     }
     traffic.has_routes(world, &wanted)

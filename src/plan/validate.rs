@@ -4,6 +4,8 @@
 //! release goes forward; it is looked for again at each pass, so that a Rollout recovers without an
 //! edit when the missing thing appears.
 
+mod match_routes;
+
 use std::collections::BTreeMap;
 
 use super::{Draft, gate, messages, runs};
@@ -35,17 +37,17 @@ pub(super) fn problems(world: &World, draft: &Draft) -> Vec<Problem> {
 fn spec(world: &World, found: &mut Vec<String>) {
     let spec = &world.rollout.spec;
     let labels = template_labels(world);
-    let template = if spec.workload_ref.is_some() { "workloadRef" } else { "template" };
+    let template = if spec.workload_ref.is_some() { "spec.workloadRef" } else { "spec.template" };
+    let selector =
+        if spec.selector.is_some() { "spec.selector.matchLabels" } else { "its selector" };
     for (key, value) in &world.selector {
         match labels.get(key) {
             Some(have) if have == value => {}
             Some(have) => found.push(format!(
-                "spec.{template}: metadata.labels[{key}]: found `{have}`, but the selector wants \
-                 `{value}`; the pods must carry the selector's labels"
+                "{template}.metadata.labels[{key}]: found `{have}`, but {selector} wants `{value}`; the pods must carry the selector's labels"
             )),
             None => found.push(format!(
-                "spec.{template}: metadata.labels: `{key}: {value}` of the selector is missing; the \
-                 pods must carry the selector's labels"
+                "{template}.metadata.labels: `{key}: {value}` of {selector} is missing; the pods must carry the selector's labels"
             )),
         }
     }
@@ -78,6 +80,7 @@ fn spec(world: &World, found: &mut Vec<String>) {
     role_labels(world, found);
     if let Some(canary) = canary {
         steps(&canary.steps, world.program.total(), found);
+        match_routes::named(world, found);
     }
 }
 
@@ -266,6 +269,7 @@ fn routes(world: &World, found: &mut Vec<String>) {
             found.push(format!("{field}.virtualServices[{index}]: {error}"));
         }
     }
+    match_routes::made(world, &split, found);
 }
 
 /// The field that names Istio's routes.

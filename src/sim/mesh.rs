@@ -163,11 +163,13 @@ impl Settings {
             return Self { requests_per_minute: 0.0, seed, ..Self::default() };
         };
         let defaults = Self::default();
-        let Users { requests_per_minute, errors, incidents } = users;
+        let Users { requests_per_minute, errors, incidents, headers, share } = users;
         Self {
             requests_per_minute: requests_per_minute.unwrap_or(defaults.requests_per_minute),
             base_errors: errors.map_or(defaults.base_errors, |errors| errors.0),
             seed,
+            headers: headers.clone(),
+            share_with_headers: share.map_or(1.0, |share| share.0),
             versions: scenario
                 .versions
                 .iter()

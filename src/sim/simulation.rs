@@ -191,6 +191,11 @@ impl Simulation {
         self.controller = None;
     }
 
+    /// Changes what pods use from now on.
+    pub fn set_load(&mut self, load: actors::Load) {
+        self.actors.set_load(load);
+    }
+
     /// From here on it is watched how many pods are ready.
     pub fn mark(&mut self) {
         self.marked = locked(&self.store).version();

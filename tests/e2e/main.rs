@@ -34,3 +34,4 @@ mod seeds;
 mod simulated;
 mod smoke;
 mod stories;
+mod templates;

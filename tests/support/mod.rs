@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod kubectl;
 pub mod prometheus;
 pub mod reaper;
+pub mod shipped;
 pub mod stories;
 pub mod transcript;
 pub mod wait;

@@ -11,6 +11,9 @@ use sluice::sim::scenario::{Bases, Scenario};
 /// Where they are.
 pub const FOLDER: &str = "tests/scenarios";
 
+/// Where the templates are that are shipped.
+const SHIPPED: &str = "analysis-templates";
+
 /// Reads a scenario with its objects.
 ///
 /// # Errors
@@ -32,14 +35,16 @@ pub fn all() -> Vec<PathBuf> {
     files
 }
 
-/// The files with objects that scenarios begin with.
+/// The files with objects that scenarios begin with: those of `bases` by their names, and the
+/// templates that are shipped as `analysis-templates/NAME`.
 fn bases() -> Result<Bases, String> {
-    let folder = Path::new(FOLDER).join("bases");
     let mut bases = Bases::default();
-    for path in yaml_files(&folder) {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
-        bases.add(&name, &text).map_err(|error| error.to_string())?;
+    for (folder, prefix) in [("tests/scenarios/bases", ""), (SHIPPED, "analysis-templates/")] {
+        for path in yaml_files(Path::new(folder)) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            bases.add(&format!("{prefix}{name}"), &text).map_err(|error| error.to_string())?;
+        }
     }
     Ok(bases)
 }

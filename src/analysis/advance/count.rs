@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{JOB_NAME, Taken};
 use crate::analysis::text::{MESSAGE_BYTES, bounded, count};
 use crate::analysis::verdict::{Counts, Judged, Reading, judge};
-use crate::api::{Measurement, Metric, MetricResult, Verdict};
+use crate::api::{Count, Measurement, Metric, MetricResult, Verdict};
 
 /// A measurement and the time at which it ended.
 pub(super) struct Taking<'t> {
@@ -190,7 +190,7 @@ fn assess(metric: &Metric, result: &MetricResult, judged: &Judged) -> Option<(Ve
         return Some((Verdict::Successful, score()));
     }
     // Without an interval there is one measurement, with one they go on until something ends them.
-    let planned = match (metric.count, metric.interval) {
+    let planned = match (metric.count.as_ref().and_then(Count::number), metric.interval) {
         (Some(count), _) => limit(count),
         (None, None) => 1,
         (None, Some(_)) => return None,

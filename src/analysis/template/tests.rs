@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::api::RevisionChoice;
+use crate::api::{Count, RevisionChoice};
 
 fn spec(yaml: &str) -> AnalysisTemplateSpec {
     serde_yaml::from_str(yaml).expect(yaml)
@@ -143,6 +143,18 @@ fn two_defaults_for_one_argument_are_refused_unless_the_rollout_decides() {
 }
 
 #[test]
+fn an_argument_may_give_the_number_of_measurements() {
+    let template = "args: [{name: count, value: '0'}]\nmetrics: [{name: m, interval: 1m, \
+                    count: '{{args.count}}', provider: {prometheus: {query: up}}}]";
+    for (args, count) in [("", None), ("\nargs: [{name: count, value: '5'}]", Some(5))] {
+        let request = format!("templates: [{{templateName: t}}]{args}");
+        let run = run(&request, &[("t", template)]).expect("a run");
+        assert_eq!(run.metrics[0].count, count.map(Count::Number), "{args}");
+        validate::validate(&run).expect("what is resolved is valid");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_with_its_place_before_anything_runs() {
     let t = |body: &str| {
         format!("metrics: [{{name: m, {body}, provider: {{prometheus: {{query: up}}}}}}]")
@@ -152,6 +164,10 @@ fn what_is_wrong_is_said_with_its_place_before_anything_runs() {
         (t("failureCondition: 'len(result) > 1'"), "failureCondition: found the function `len`"),
         (t("successCondition: 'result > {{args.nope}}'"), "found {{args.nope}}, allowed is {{args.NAME}} with the names (none)"),
         (t("count: 3"), "metrics[0].count: found 3 without an interval, allowed is 1"),
+        (t("interval: 1m, count: '{{args.n}}'"), "metrics[0].count: found {{args.n}}, allowed is a number, or {{args.NAME}} with the names (none)"),
+        ("args: [{name: n, value: many}]\n".to_owned() + &t("interval: 1m, count: '{{args.n}}'"), "count: found {{args.n}}, which is `many`, allowed is a whole number up to 100000; 0 is without end"),
+        ("args: [{name: n, value: '3'}]\n".to_owned() + &t("interval: 1m, count: '{{args.n}}0'"), "count: found `{{args.n}}0`, allowed is a number"),
+        ("args: [{name: n, value: '3'}]\n".to_owned() + &t("count: '{{args.n}}'"), "metrics[0].count: found 3 without an interval"),
         (t("interval: 0s"), "metrics[0].interval: found 0s, allowed is at least 1s"),
         (t("interval: 1m, count: 2, consecutiveSuccessLimit: 3"), "cannot be reached in 2 measurements"),
         (t("failureLimit: -1"), "failureLimit: found -1, allowed is at least 0"),
@@ -263,6 +279,11 @@ fn a_run_made_by_hand_is_checked_too() {
         (
             "args: [{name: x, value: a}, {name: x, value: a}]\nmetrics: []",
             "spec.args[1].name: found a second \"x\"",
+        ),
+        (
+            "args: [{name: n, value: '3'}]\n\
+             metrics: [{name: m, interval: 1m, count: '{{args.n}}', provider: {prometheus: {query: up}}}]",
+            "spec.metrics[0].count: found {{args.n}}, allowed is in a run a number",
         ),
         (
             "metrics: [{name: m, successCondition: 'true', provider: {prometheus: {query: up}}}]\n\

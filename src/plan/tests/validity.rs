@@ -80,7 +80,7 @@ fn selector_and_template_must_agree() {
     let (message, _) = message_after(|model| {
         model.edit_spec(|spec| drop(selector(spec).insert("tier".into(), "web".into())));
     });
-    assert!(message.contains("`tier: web` of the selector is missing"), "{message}");
+    assert!(message.contains("`tier: web` of spec.selector.matchLabels is missing"), "{message}");
 }
 
 #[test]

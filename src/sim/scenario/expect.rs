@@ -110,6 +110,9 @@ pub struct Expectation {
     /// The fewest requests that pods of an image answered.
     #[serde(default)]
     pub served: BTreeMap<String, u64>,
+    /// The fewest copies of requests that pods of an image got.
+    #[serde(default)]
+    pub copied: BTreeMap<String, u64>,
     /// Texts that no object contains, Secrets left aside.
     #[serde(default)]
     pub nowhere: Vec<String>,
@@ -210,7 +213,10 @@ impl Look<'_> {
 
     /// The ReplicaSets of the Rollout, with their images.
     fn sets(&self) -> Vec<(String, &Value)> {
-        let ours = |set: &&Value| set["metadata"]["ownerReferences"][0]["name"] == *self.name;
+        let ours = |set: &&Value| {
+            let owner = &set["metadata"]["ownerReferences"][0];
+            owner["kind"] == "Rollout" && owner["name"] == *self.name
+        };
         let sets = self.objects.all("ReplicaSet").into_iter().filter(ours);
         sets.map(|set| (image(set), set)).collect()
     }
@@ -331,7 +337,8 @@ impl Look<'_> {
     }
 
     fn requests(&mut self, expected: &Expectation) {
-        if expected.lost.is_none() && expected.failed.is_empty() && expected.served.is_empty() {
+        let maps = [&expected.failed, &expected.served, &expected.copied];
+        if expected.lost.is_none() && maps.iter().all(|map| map.is_empty()) {
             return;
         }
         let Some(totals) = self.objects.requests() else {
@@ -350,6 +357,13 @@ impl Look<'_> {
             let found = totals.sum(|whose| whose.image == *image).sent;
             if found < *fewest {
                 let what = format!("served by {image}: expected at least {fewest}, found {found}");
+                self.found.push(what);
+            }
+        }
+        for (image, fewest) in &expected.copied {
+            let found = totals.sum(|whose| whose.image == *image).copies;
+            if found < *fewest {
+                let what = format!("copied to {image}: expected at least {fewest}, found {found}");
                 self.found.push(what);
             }
         }

@@ -46,6 +46,9 @@ pub struct Scenario {
     /// What users do.
     #[serde(default)]
     pub traffic: Option<Users>,
+    /// What the pods use, for autoscalers.
+    #[serde(default)]
+    pub load: Load,
     /// What happens, in order.
     pub steps: Vec<Action>,
 }
@@ -74,6 +77,18 @@ pub struct Version {
     pub never_ready: bool,
 }
 
+/// What the pods use. What is not said stays as it is; at first nothing is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Load {
+    /// Millicores in all, which the pods that an autoscaler counts and that are ready share.
+    #[serde(default)]
+    pub cpu: Option<i64>,
+    /// Mebibytes that each running pod uses.
+    #[serde(default)]
+    pub memory: Option<i64>,
+}
+
 /// The requests of users.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -87,6 +102,12 @@ pub struct Users {
     /// Times at which all versions fail.
     #[serde(default)]
     pub incidents: Vec<Incident>,
+    /// Headers, such as `x-canary: "true"`, that a share of the requests has; the others have none.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// That share, such as `5%`; all by default.
+    #[serde(default)]
+    pub share: Option<Percent>,
 }
 
 /// A time at which all versions fail alike.
@@ -129,6 +150,8 @@ pub enum Action {
     Refused(Box<Refused>),
     /// Something happens to pods.
     Pods(Pods),
+    /// From now on the pods use as much.
+    Load(Load),
     /// Time passes.
     Wait(Duration),
     /// Time passes in which the controller writes nothing.
@@ -320,8 +343,9 @@ impl Scenario {
                 return wrong(&place, "allowed are apply, patch and pods");
             }
         }
-        if self.also_real && (self.traffic.is_some() || !self.versions.is_empty()) {
-            return wrong("alsoReal", "allowed only without `traffic` and `versions`");
+        let simulated = self.traffic.is_some() || self.load != Load::default();
+        if self.also_real && (simulated || !self.versions.is_empty()) {
+            return wrong("alsoReal", "allowed only without `traffic`, `load` and `versions`");
         }
         Ok(())
     }
@@ -340,6 +364,7 @@ impl Action {
             Self::Expect(_)
                 | Self::Wait(_)
                 | Self::Quiet(_)
+                | Self::Load(_)
                 | Self::Controller(_)
                 | Self::Prometheus(_)
         )

@@ -53,6 +53,7 @@ impl Played {
 pub async fn play(scenario: &Scenario, objects: &[Value], seed: u64) -> Played {
     let (actors, users) = (actors::Settings::of(scenario), mesh::Settings::of(scenario, seed));
     let mut player = Player {
+        load: actors.load,
         simulation: Simulation::new(actors, users),
         namespace: namespace(objects),
         rollout: name_of_rollout(objects),
@@ -79,6 +80,7 @@ struct Player {
     namespace: String,
     rollout: String,
     commands: u32,
+    load: actors::Load,
 }
 
 impl Player {
@@ -112,6 +114,10 @@ impl Player {
             let count = totals.sum(|whose| whose.image == *image);
             let text = format!("{} answered, {} of them with an error", count.sent, count.errors);
             self.simulation.say("users", image, &text);
+            if count.copies > 0 {
+                let text = format!("{} copies of requests came", count.copies);
+                self.simulation.say("users", image, &text);
+            }
         }
         let text = format!("{} requests reached no pod", totals.all().lost);
         self.simulation.say("users", "lost", &text);
@@ -150,6 +156,15 @@ impl Player {
             }
             Action::Refused(refused) => self.refused(refused)?,
             Action::Pods(pods) => self.pods(pods).map_err(in_words)?,
+            Action::Load(load) => {
+                self.load.cpu = load.cpu.or(self.load.cpu);
+                self.load.memory = load.memory.or(self.load.memory);
+                let shown = [(self.load.cpu, "millicores in all"), (self.load.memory, "MiB a pod")];
+                let shown = shown.iter().filter_map(|(n, unit)| Some(format!("{} {unit}", (*n)?)));
+                let text = shown.collect::<Vec<_>>().join(", ");
+                self.simulation.say("users", "load", &text);
+                self.simulation.set_load(self.load);
+            }
             Action::Wait(time) => {
                 let at = time.after(self.simulation.now());
                 self.simulation.run_until(at).await;
@@ -352,6 +367,7 @@ impl actors::Settings {
             };
             (image.clone(), behaviour)
         });
-        Self { versions: versions.collect(), ..Self::default() }
+        let load = actors::Load { cpu: scenario.load.cpu, memory: scenario.load.memory };
+        Self { versions: versions.collect(), load, ..Self::default() }
     }
 }

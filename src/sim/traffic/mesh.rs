@@ -18,7 +18,7 @@ use super::flow::{Flow, FlowKey, GATEWAY, OUTCOMES, Outcome};
 use super::meter::{Latencies, Meters, TargetId};
 use super::pod::{Pod, State, state};
 use super::settings::{Incident, Settings};
-use super::shares::{Objects, Protocol, Split, To, shares};
+use super::shares::{Objects, Protocol, Split, To, shares_of};
 use super::text;
 use super::totals::{Count, Totals};
 use crate::sim::prometheus::{AppendError, Database};
@@ -113,7 +113,7 @@ impl Traffic {
         self.advance(now, database)?;
         let now_ms = now.as_millisecond();
         self.see_pods(now_ms, objects);
-        let splits = shares(objects);
+        let splits = shares_of(objects, &self.settings.crowds());
         if splits != self.latest {
             self.latest.clone_from(&splits);
             self.coming.push_back((now_ms + milliseconds(self.settings.mesh_delay), splits));
@@ -314,7 +314,12 @@ impl Traffic {
             return;
         }
         let of = |is| if outcome == is { requests } else { 0 };
-        let count = Count { sent: requests, errors: of(Outcome::Error), lost: of(Outcome::Lost) };
+        let count = if flow.copies {
+            Count { copies: requests - of(Outcome::Lost), ..Count::default() }
+        } else {
+            let (errors, lost) = (of(Outcome::Error), of(Outcome::Lost));
+            Count { sent: requests, errors, lost, copies: 0 }
+        };
         self.totals.add(&flow.whose, count);
         if flow.protocol == Protocol::Tcp {
             return;
@@ -335,8 +340,10 @@ impl Traffic {
         let known = flow.meters[outcome as usize]
             .filter(|(_, at_pod)| at_pod.map(|(known, _)| known) == target);
         let (at_gateway, at_pod) = known.unwrap_or_else(|| {
-            let labels = flow.labels(pod, outcome, false);
-            let at_gateway = self.meters.meter(database, gateway, &borrowed(&labels));
+            let at_gateway = (!flow.copies).then(|| {
+                let labels = flow.labels(pod, outcome, false);
+                self.meters.meter(database, gateway, &borrowed(&labels))
+            });
             let at_pod = target.map(|target| {
                 let labels = flow.labels(pod, outcome, true);
                 (target, self.meters.meter(database, target, &borrowed(&labels)))
@@ -344,7 +351,9 @@ impl Traffic {
             (at_gateway, at_pod)
         });
         flow.meters[outcome as usize] = Some((at_gateway, at_pod));
-        self.meters.count(at_gateway, &latencies);
+        if let Some(at_gateway) = at_gateway {
+            self.meters.count(at_gateway, &latencies);
+        }
         if let Some((_, at_pod)) = at_pod {
             self.meters.count(at_pod, &latencies);
         }

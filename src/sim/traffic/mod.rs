@@ -13,7 +13,8 @@
 //! use: `rate` does not see what was counted before the first scrape of it. A request to a pod that
 //! is gone or not ready while the mesh still has it is answered with 503 `UF`; without a ready
 //! endpoint 503 `UH`; without the Service or the subset 503 `NC` (`NR` before Envoy 1.18). Nothing
-//! is retried. What happened since the last scrape is in no counter and in no total yet.
+//! is retried. Copies of requests (`mirror`) are counted at the pods that get them, not at the gateway,
+//! and whatever becomes of them is no answer to anybody. What happened since the last scrape is in no counter and in no total yet.
 
 mod chance;
 mod flow;
@@ -29,8 +30,8 @@ mod totals;
 mod tests;
 
 pub use mesh::Traffic;
-pub use settings::{Incident, Settings, Version};
-pub use shares::{Objects, Split, To, shares};
+pub use settings::{Crowd, Incident, Settings, Version};
+pub use shares::{Objects, Split, To, shares, shares_of};
 pub use totals::{Count, Totals, Whose};
 
 use serde_json::Value;

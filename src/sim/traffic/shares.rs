@@ -1,7 +1,7 @@
 //! Which part of the users' requests goes to which pod.
 //!
 //! In: the objects that route requests, as the API server holds them. Out: for each `VirtualService`
-//! the fractions, which sum to 1 (or to nothing, where no route takes users). A function of the
+//! the fractions, which sum to 1 (or to nothing, where no route takes users), copies left aside. A function of the
 //! objects alone: the delay of the mesh is added by [`Traffic`](super::Traffic).
 //!
 //! Endpoints are those of the Service's `EndpointSlice`s with `conditions.ready`, as for Istio: the
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub use super::route::Protocol;
 use super::route::{Destination, destinations};
+use super::settings::Crowd;
 use super::{at, list, number, text};
 use crate::traffic::istio::host::{same_host, service_of};
 
@@ -56,6 +57,8 @@ pub struct Share {
     pub service: String,
     /// Where to.
     pub to: To,
+    /// Whether they are copies, whose answers nobody gets.
+    pub copies: bool,
 }
 
 /// Where a request goes.
@@ -69,20 +72,31 @@ pub enum To {
     NoCluster,
 }
 
-/// The split of each `VirtualService`, in the order in which they are given.
+/// The split of each `VirtualService` for users without headers, in the order in which they are given.
 pub fn shares(objects: &Objects<'_>) -> Vec<Split> {
-    objects.virtual_services.iter().map(|found| split(objects, found)).collect()
+    shares_of(objects, &[Crowd::default()])
 }
 
-fn split(objects: &Objects<'_>, virtual_service: &Value) -> Split {
+/// The split of each `VirtualService` for these users.
+pub fn shares_of(objects: &Objects<'_>, crowds: &[Crowd]) -> Vec<Split> {
+    objects.virtual_services.iter().map(|found| split(objects, found, crowds)).collect()
+}
+
+fn split(objects: &Objects<'_>, virtual_service: &Value, crowds: &[Crowd]) -> Split {
     let namespace = text(virtual_service, &["metadata", "namespace"]);
-    let (protocol, destinations) = destinations(virtual_service);
+    let mut protocol = Protocol::Http;
+    let mut all = Vec::new();
+    for crowd in crowds {
+        let (found, destinations) = destinations(virtual_service, crowd);
+        protocol = found;
+        all.extend(destinations);
+    }
     let mut shares: Vec<Share> = Vec::new();
-    for destination in destinations {
+    for destination in all {
         for share in to_pods(objects, namespace, &destination) {
             let same = |other: &&mut Share| {
-                (&other.namespace, &other.service, &other.to)
-                    == (&share.namespace, &share.service, &share.to)
+                (&other.namespace, &other.service, &other.to, other.copies)
+                    == (&share.namespace, &share.service, &share.to, share.copies)
             };
             match shares.iter_mut().find(same) {
                 Some(same) => same.fraction += share.fraction,
@@ -107,6 +121,7 @@ fn to_pods(objects: &Objects<'_>, namespace: &str, destination: &Destination<'_>
         namespace: service_namespace.to_owned(),
         service: service.to_owned(),
         to,
+        copies: destination.copies,
     };
     let is_service = |object: &&&Value| {
         text(object, &["metadata", "name"]) == service

@@ -107,6 +107,9 @@ fn an_analysis_that_cannot_work_is_refused_with_a_sentence() {
                 "valueFrom has exactly one of secretKeyRef, fieldRef, podTemplateHashValue",
             ),
             (metric("count: 2"), "a metric with count above 1 needs an interval"),
+            (metric("count: '{{args.n}}'"), "a metric with count above 1 needs an interval"),
+            (metric("interval: 1m, count: five"), "spec.metrics[0].count in body should match"),
+            (metric("interval: 1m, count: 0"), "should be greater than or equal to 1"),
             (
                 metric("threshold: {min: 1}, successCondition: 'true'"),
                 "a metric has a threshold or conditions, not both",

@@ -75,7 +75,7 @@ fn check(spec: &AnalysisRunSpec, status: &AnalysisRunStatus) -> Result<(), TestC
             );
         }
         let once = metric.interval.is_none().then_some(1);
-        if let Some(planned) = metric.count.or(once) {
+        if let Some(planned) = metric.count.as_ref().and_then(crate::api::Count::number).or(once) {
             prop_assert!(result.count <= limit(planned));
             prop_assert!(result.count < limit(planned) || result.phase.is_final());
         }
