@@ -41,7 +41,7 @@ pub(super) fn decide(
     if !invalid {
         workload::make_way(world, draft, traffic);
     }
-    restart::restart(world, draft);
+    restart::restart(world, draft, traffic);
 }
 
 /// The stable revision has its full size: an abort must find it ready. Where the pods are the weight,

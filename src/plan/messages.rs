@@ -300,7 +300,11 @@ pub(super) fn role(revision: &str) -> String {
 }
 
 pub(super) fn takes_over(available: u32) -> String {
-    format!("{available} pods of the Rollout take over")
+    match available {
+        0 => "one pod less than wanted, to make room for one of the Rollout".to_owned(),
+        1 => "one pod of the Rollout takes over".to_owned(),
+        _ => format!("{available} pods of the Rollout take over"),
+    }
 }
 
 pub(super) fn handed_back(name: &str) -> String {

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Draft, WaitKind, Write, messages, scale};
+use super::{Draft, WaitKind, Write, gate::Traffic, messages, scale};
 use crate::world::{Pod, ReplicaSet, Shift, World};
 
 /// Time after which an eviction that a PodDisruptionBudget forbade is tried again.
@@ -71,7 +71,7 @@ pub(super) fn with_surge(world: &World, draft: &mut Draft, revision: &str, size:
 }
 
 /// Plans the next evictions, or records the end of the restart.
-pub(super) fn restart(world: &World, draft: &mut Draft) {
+pub(super) fn restart(world: &World, draft: &mut Draft, traffic: &Traffic) {
     if let Some(at) = asked(world, draft).filter(|at| *at > world.now).min() {
         draft.check_at(at);
     }
@@ -90,7 +90,7 @@ pub(super) fn restart(world: &World, draft: &mut Draft) {
         return;
     }
     let mut refused = None;
-    for pod in evictable(world, draft, &sets, before) {
+    for pod in evictable(world, draft, traffic, &sets, before) {
         if let Some((at, why)) = world.refused_evictions.get(&pod.name) {
             let again = at.checked_add(TRY_AGAIN).unwrap_or(world.now);
             if again > world.now {
@@ -113,30 +113,38 @@ pub(super) fn restart(world: &World, draft: &mut Draft) {
 /// others as many as may be missing.
 fn evictable<'a>(
     world: &World,
-    draft: &Draft,
+    draft: &mut Draft,
+    traffic: &Traffic,
     sets: &[&'a ReplicaSet],
     before: Timestamp,
 ) -> Vec<&'a Pod> {
-    let min_ready = world.min_ready();
-    let available = |set: &ReplicaSet| set.available(world.now, min_ready);
+    // A pod that not every proxy knows yet cannot take the place of another.
+    let mut serving = Vec::new();
+    for set in sets {
+        let (known, next) = traffic.known(world, &set.revision);
+        serving.push(known);
+        if let Some(at) = next {
+            draft.check_at(at);
+        }
+    }
     // Where the pods are the weight, both revisions share what may be missing, and each keeps one.
     let shared = world.program.shift == Shift::Pods && sets.len() > 1;
-    let all: u32 = sets.iter().map(|set| available(set)).fold(0, u32::saturating_add);
+    let all = serving.iter().copied().fold(0, u32::saturating_add);
     let fewest = world.desired().saturating_sub(scale::unavailable(world));
     let mut common = all.saturating_sub(fewest);
     let mut found = Vec::new();
-    for set in sets {
+    for (set, serving) in sets.iter().zip(serving) {
         // A size above this one is the surge of the restart.
         let size = draft.sizes.get(&set.revision).map_or(set.replicas, |s| set.replicas.min(*s));
         let mut spare = match shared {
-            true => common.min(available(set).saturating_sub(1)),
-            false => available(set).saturating_sub(size.saturating_sub(may_miss(world, size))),
+            true => common.min(serving.saturating_sub(1)),
+            false => serving.saturating_sub(size.saturating_sub(may_miss(world, size))),
         };
         let mut old: Vec<&Pod> =
             set.pods.iter().filter(|pod| pod.created < before && !pod.deleting).collect();
         old.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         for pod in old {
-            let serves = u32::from(pod.is_available(world.now, min_ready));
+            let serves = u32::from(pod.is_available(world.now, world.min_ready()));
             if serves <= spare {
                 spare -= serves;
                 common = common.saturating_sub(serves);

@@ -41,7 +41,8 @@ pub(super) fn not_listed(world: &World) -> Plan {
 /// within the surge of the first deployment. Later they stand in nobody's way: they go at once, or
 /// were called back because ours are broken.
 pub(super) fn in_the_way(world: &World) -> u32 {
-    if world.rollout.status.stable_revision.is_some() {
+    let first = world.rollout.status.stable_revision.is_none();
+    if !first || world.program.max_surge.is_none() {
         return 0;
     }
     scaled(world, &[ScaleDown::Progressively]).map_or(0, |workload| workload.replicas)
@@ -56,7 +57,8 @@ pub(super) fn shrink_in_step(world: &World, draft: &mut Draft, traffic: &Traffic
         draft.check_at(at);
     }
     // Without any surge one has to go before the first of ours can come.
-    let missing = if scale::most(world) == world.desired() { scale::unavailable(world) } else { 0 };
+    let no_surge = world.program.max_surge.is_some() && scale::most(world) == world.desired();
+    let missing = if no_surge { scale::unavailable(world) } else { 0 };
     let needed = world.desired().saturating_sub(known.saturating_add(missing));
     // Nobody goes who is missed: a workload that is smaller than the Rollout keeps what it has.
     if needed < workload.replicas {
