@@ -342,7 +342,8 @@ fn remembered(
 ) -> (Arc<PodTemplate>, String, BTreeMap<String, String>) {
     let labels = set.pod_labels.iter().map(|(key, value)| (key.clone(), value.clone().into()));
     let metadata = [("labels".to_owned(), serde_json::Value::Object(labels.collect()))];
-    let template = PodTemplate { metadata: metadata.into_iter().collect(), ..PodTemplate::default() };
+    let template =
+        PodTemplate { metadata: metadata.into_iter().collect(), ..PodTemplate::default() };
     let pairs = selector.split(',').filter_map(|pair| pair.split_once('='));
     let selector = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
     (Arc::new(template), set.fingerprint.clone(), selector.collect())

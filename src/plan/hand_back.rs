@@ -143,7 +143,9 @@ pub(super) fn plan(world: &World) -> Plan {
     weights(world, &mut draft);
     match waits {
         Some(waits) => waiting(world, draft, &waits),
-        None if served && !draft.is_idle() => waiting(world, draft, &messages::waiting_for_proxies()),
+        None if served && !draft.is_idle() => {
+            waiting(world, draft, &messages::waiting_for_proxies())
+        }
         None => done(draft),
     }
 }

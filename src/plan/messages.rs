@@ -291,8 +291,12 @@ pub(super) fn restart_why() -> String {
 
 pub(super) fn restarting(old: usize, refused: Option<&str>) -> String {
     let refused = refused.map(|refused| format!("; an eviction was refused: {refused}"));
-    let pods = if old == 1 { "pod" } else { "pods" };
-    format!("restarting: {old} {pods} still to replace{}", refused.unwrap_or_default())
+    let left = match old {
+        0 => "the last old pods are going".to_owned(),
+        1 => "1 pod still to replace".to_owned(),
+        _ => format!("{old} pods still to replace"),
+    };
+    format!("restarting: {left}{}", refused.unwrap_or_default())
 }
 
 pub(super) fn role(revision: &str) -> String {
@@ -316,7 +320,9 @@ pub(super) fn waiting_for_workload(name: &str, available: u32, desired: u32) -> 
 }
 
 pub(super) fn waiting_for_service(name: &str, published: u32, needed: u32) -> String {
-    format!("waiting for Service {name}: {published} of {needed} endpoints of the workload are there")
+    format!(
+        "waiting for Service {name}: {published} of {needed} endpoints of the workload are there"
+    )
 }
 
 pub(super) fn released(item: &str) -> String {

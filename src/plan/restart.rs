@@ -60,8 +60,7 @@ fn may_miss(world: &World, size: u32) -> u32 {
 pub(super) fn with_surge(world: &World, draft: &mut Draft, revision: &str, size: u32) -> u32 {
     draft.sizes.insert(revision.to_owned(), size);
     let set = world.revision(revision);
-    let Some((_, set)) = due(world, draft).zip(set).filter(|(at, set)| is_old(set, *at))
-    else {
+    let Some((_, set)) = due(world, draft).zip(set).filter(|(at, set)| is_old(set, *at)) else {
         return size;
     };
     let refused = set.pods.iter().any(|pod| world.refused_evictions.contains_key(&pod.name));

@@ -377,9 +377,10 @@ pub struct View<'a> {
 
 impl View<'_> {
     fn pods(&self) -> impl Iterator<Item = (u64, &str, Option<&Value>)> {
-        let pods = self.history.iter().filter(|change| {
-            change.resource == &resource::POD && change.key.0 == self.namespace
-        });
+        let pods = self
+            .history
+            .iter()
+            .filter(|change| change.resource == &resource::POD && change.key.0 == self.namespace);
         pods.map(|change| (change.version, change.key.1.as_str(), change.after.as_deref()))
     }
 }

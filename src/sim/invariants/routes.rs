@@ -107,7 +107,8 @@ impl<'a> Rollout<'a> {
             let end = |end: &Value| short(&end[field]) == short(value);
             let routed = one["route"].as_array().into_iter().flatten();
             let copied = one["mirrors"].as_array().into_iter().flatten();
-            let mut ends = routed.chain(copied).map(|to| &to["destination"]).chain([&one["mirror"]]);
+            let mut ends =
+                routed.chain(copied).map(|to| &to["destination"]).chain([&one["mirror"]]);
             if !ends.any(end) {
                 wrong.push(format!("managed route {} does not lead to the canary", one["name"]));
             }

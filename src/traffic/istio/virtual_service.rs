@@ -10,7 +10,9 @@
 
 use serde_json::Value;
 
-use super::{MatchRoute, RouteError, RouteTarget, RouteWeights, finder::Finder, listed, route::Protocol};
+use super::{
+    MatchRoute, RouteError, RouteTarget, RouteWeights, finder::Finder, listed, route::Protocol,
+};
 use crate::api::Weights;
 
 pub use super::validate::validate_istio;

@@ -101,9 +101,8 @@ fn a_mirror_route_has_the_weights_and_copies_to_the_canary() {
     for canary in [0, 35] {
         let edited = names.edit(&object, canary, std::slice::from_ref(&copy));
         let http = &edited["spec"]["http"];
-        let wanted = yaml(
-            "[{method: {exact: GET}, uri: {prefix: /a}}, {headers: {x-test: {regex: '.+'}}}]",
-        );
+        let wanted =
+            yaml("[{method: {exact: GET}, uri: {prefix: /a}}, {headers: {x-test: {regex: '.+'}}}]");
         assert_eq!(http[0]["match"], wanted);
         assert_eq!(http[0]["route"], http[1]["route"], "weights follow setWeight");
         assert_eq!(http[0]["route"][1]["weight"], canary);
@@ -255,7 +254,10 @@ fn a_name_that_is_ours_cannot_carry_the_weights() {
     let names = Names::new("routes: [web]", &["web"]);
     let object = virtual_service(&format!("{{http: [{{name: web, {ROUTE}}}]}}"));
     let error = weights(&object, names.target()).expect_err("an error").to_string();
-    assert!(error.contains("`web` stands in spec.strategy.canary.traffic.managedRoutes"), "{error}");
+    assert!(
+        error.contains("`web` stands in spec.strategy.canary.traffic.managedRoutes"),
+        "{error}"
+    );
     // And where the routes are not named, the user's route is not taken for ours either.
     let names = Names::new("", &["web"]);
     weights(&object, names.target()).expect_err("an error");
@@ -267,10 +269,22 @@ fn istio_refuses_what_no_edit_of_ours_may_make() {
     for (spec, why) in [
         ("{http: []}", "http, tcp or tls must be provided"),
         ("{http: [{name: a}]}", "HTTP route, redirect or direct_response is required"),
-        ("{http: [{route: [{destination: {host: a}}], mirror: {host: b}, mirrorPercentage: {value: 101}}]}", "not from 0 to 100"),
-        ("{http: [{route: [{destination: {host: a}}], mirror: {host: b}, mirrors: [{destination: {host: b}}]}]}", "both mirror and mirrors"),
-        ("{http: [{match: [{headers: {'a b': {exact: c}}}], route: [{destination: {host: a}}]}]}", "header name a b is not a valid header name"),
-        ("{http: [{match: [{headers: {a: {regex: ''}}}], route: [{destination: {host: a}}]}]}", "regex should not be empty"),
+        (
+            "{http: [{route: [{destination: {host: a}}], mirror: {host: b}, mirrorPercentage: {value: 101}}]}",
+            "not from 0 to 100",
+        ),
+        (
+            "{http: [{route: [{destination: {host: a}}], mirror: {host: b}, mirrors: [{destination: {host: b}}]}]}",
+            "both mirror and mirrors",
+        ),
+        (
+            "{http: [{match: [{headers: {'a b': {exact: c}}}], route: [{destination: {host: a}}]}]}",
+            "header name a b is not a valid header name",
+        ),
+        (
+            "{http: [{match: [{headers: {a: {regex: ''}}}], route: [{destination: {host: a}}]}]}",
+            "regex should not be empty",
+        ),
     ] {
         let error = validate_istio(&virtual_service(spec)).expect_err(spec).to_string();
         assert!(error.contains(why), "{error}");
