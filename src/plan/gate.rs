@@ -151,6 +151,13 @@ impl<'a> Traffic<'a> {
         &self.extra
     }
 
+    /// The colour that users reach: of a release, the new revision as soon as all is switched to it.
+    pub(super) fn active<'d>(&self, draft: &'d Draft) -> &'d str {
+        let stable = draft.stable.as_deref().unwrap_or(&draft.target);
+        let switched = self.stable.all_at(&draft.target) || self.all_weights_are(self.total);
+        if switched { &draft.target } else { stable }
+    }
+
     /// Whether requests may reach the canary destination: by weight, or by a route of ours.
     pub(super) fn reaches_canary(&self) -> bool {
         self.highest() > 0 || !self.extra.is_empty()

@@ -144,7 +144,7 @@ pub(super) fn plan(world: &World) -> Plan {
     match waits {
         Some(waits) => waiting(world, draft, &waits),
         None if served && !draft.is_idle() => {
-            waiting(world, draft, &messages::waiting_for_proxies())
+            waiting(world, draft, &messages::waiting_for_proxies(world))
         }
         None => done(draft),
     }
@@ -167,7 +167,7 @@ fn is_serving(world: &World) -> bool {
 /// What is missing until the Services and subsets reach the workload's pods, and every proxy knows it.
 fn unsettled(world: &World, draft: &mut Draft) -> Option<String> {
     if !draft.is_idle() {
-        return Some(messages::waiting_for_proxies());
+        return Some(messages::waiting_for_proxies(world));
     }
     let mut since: Vec<Timestamp> = world.held_rules.values().map(|rule| rule.since).collect();
     let pods = world.workload.found().map_or(0, |workload| workload.replicas);
@@ -184,7 +184,7 @@ fn unsettled(world: &World, draft: &mut Draft) -> Option<String> {
         return None;
     }
     draft.check_at(settle);
-    Some(messages::waiting_for_proxies())
+    Some(messages::waiting_for_proxies(world))
 }
 
 /// Ready endpoints of a Service that are no pods of ours.

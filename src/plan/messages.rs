@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Command, Contest, Note, Pause, Reason},
     traffic::istio::MatchRoute,
-    world::{Run, World},
+    world::{Run, Shift, StrategyKind, World},
 };
 
 fn note(reason: Reason, warning: bool, text: String) -> Note {
@@ -123,24 +123,38 @@ pub(super) fn shortfall(
     format!("canary weight is {weight} instead of {wanted}, {why}")
 }
 
+pub(super) fn routes_out(world: &World, revision: &str, routes: &[MatchRoute]) -> String {
+    let why = waiting_for_pods(world, revision, 1);
+    let names: Vec<&str> = routes.iter().map(MatchRoute::name).collect();
+    format!("route {} is taken out, {why}", names.join(", "))
+}
+
 pub(super) fn waiting_for_overtaken(revision: &str) -> String {
     format!("waiting for all traffic to leave the overtaken revision {revision}")
 }
 
-pub(super) fn waiting_for_endpoints(serving: u32, needed: u32) -> String {
-    format!("waiting for the stable Service: {serving} of {needed} endpoints are there")
+pub(super) fn waiting_for_endpoints(world: &World, serving: u32, needed: u32) -> String {
+    let [role, _] = world.program.roles();
+    format!("waiting for the {role} Service: {serving} of {needed} endpoints are there")
 }
 
-pub(super) fn waiting_for_proxies() -> String {
+pub(super) fn waiting_for_proxies(world: &World) -> String {
+    if world.program.shift == Shift::Switch {
+        return format!("giving everybody {} to follow the Services", world.program.delay());
+    }
     "waiting for the proxies to follow the routes (propagationDelay)".to_owned()
 }
 
 pub(super) fn stable_serves_nobody(world: &World, stable: &str) -> String {
     let problem = world.revision(stable).and_then(crate::world::ReplicaSet::problem);
     let problem = problem.map(|problem| format!(" ({problem})")).unwrap_or_default();
+    let other = match world.program.strategy {
+        StrategyKind::BlueGreen => "the new colour",
+        StrategyKind::Canary | StrategyKind::Rolling => "the canary",
+    };
     format!(
-        "stable revision {stable} has no available pod{problem}: traffic stays on the canary until \
-         it has one"
+        "stable revision {stable} has no available pod{problem}: traffic stays on {other} until it \
+         has one"
     )
 }
 
@@ -258,6 +272,28 @@ pub(super) fn pruned(limit: usize) -> String {
 
 pub(super) fn pointer(role: &str, revision: &str) -> String {
     format!("the {role} destination selects revision {revision}")
+}
+
+pub(super) fn switch(revision: &str) -> String {
+    format!("the switch: users reach revision {revision} from now on")
+}
+
+pub(super) fn switch_back(revision: &str) -> String {
+    format!("the switch back: users reach revision {revision}")
+}
+
+/// The new colour lost all its pods after the switch.
+pub(super) fn given_back(world: &World, revision: &str, needed: u32) -> String {
+    let why = waiting_for_pods(world, revision, needed);
+    format!("users are with the old colour until the new one is there in full, {why}")
+}
+
+pub(super) fn switch_settles(revision: &str) -> String {
+    format!("the active destination reaches revision {revision}, too")
+}
+
+pub(super) fn colour_size() -> String {
+    "pods of the new colour".to_owned()
 }
 
 pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute], standing: &[String]) -> String {

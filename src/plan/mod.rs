@@ -241,7 +241,7 @@ pub fn plan(world: &World) -> Plan {
     let traffic = gate::Traffic::observe(world, &draft);
     decide::decide(world, &mut draft, traffic.as_ref(), &problems);
     problems.extend(validate::between_releases(world, &draft));
-    metadata::follow(world, &mut draft);
+    metadata::follow(world, &mut draft, traffic.as_ref());
     hand_back::keep_account(world, &mut draft);
     runs::collect_garbage(world, &mut draft);
     status::finish(world, draft, traffic.as_ref(), &problems)

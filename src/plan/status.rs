@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
-    api::{ConditionType, Phase, Reason, RolloutStatus, Weights},
+    api::{ConditionType, Phase, REVISION_LABEL, Reason, RolloutStatus, Weights},
     world::{ProgramStep, Shift, StrategyKind, WorkloadState, World},
 };
 
@@ -38,10 +38,12 @@ pub(super) fn finish(
             Some((canary, routes)) => (Weights::of(world.program.total(), canary), routes),
             None => (traffic.shown(), traffic.match_routes().to_vec()),
         };
+        let settled = world.program.shift == Shift::Switch && !draft.in_release();
+        let weights = if settled { Weights::of(world.program.total(), 0) } else { weights };
         draft.status.weights = Some(weights);
         draft.status.routes = routes;
     }
-    counts(world, &mut draft);
+    counts(world, &mut draft, traffic);
     say(world, &mut draft, traffic, problems);
     conditions(world, &mut draft, problems);
     forget_retired(world, &mut draft);
@@ -122,13 +124,16 @@ fn forget_retired(world: &World, draft: &mut Draft) {
         .retain(|retiring| world.revision(&retiring.revision).is_some_and(|set| set.replicas > 0));
 }
 
-fn counts(world: &World, draft: &mut Draft) {
+fn counts(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let sum = |count: &dyn Fn(&crate::world::ReplicaSet) -> u32| {
         let pods = world.revisions.iter().map(count).fold(0, u32::saturating_add);
         i32::try_from(pods).unwrap_or(i32::MAX)
     };
     let min_ready = world.min_ready();
-    let serving = draft.stable.clone().unwrap_or_else(|| draft.target.clone());
+    let stable = draft.stable.clone().unwrap_or_else(|| draft.target.clone());
+    let colours = world.program.strategy == StrategyKind::BlueGreen;
+    let active = traffic.filter(|_| colours).map(|traffic| traffic.active(draft).to_owned());
+    let serving = active.unwrap_or(stable);
     let of = |revision: &str, count: fn(&crate::world::ReplicaSet) -> u32| {
         let pods = world.revision(revision).map_or(0, count);
         i32::try_from(pods).unwrap_or(i32::MAX)
@@ -143,8 +148,10 @@ fn counts(world: &World, draft: &mut Draft) {
     if !world.has_template() {
         return; // Its selector is known from before.
     }
-    let labels: Vec<String> =
+    let mut labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    // A colour that nobody uses would pull the autoscaler's average down.
+    labels.extend(colours.then(|| format!("{REVISION_LABEL}={serving}")));
     status.selector = labels.join(",");
 }
 
@@ -209,6 +216,7 @@ fn settled(
     }
     let desired = world.desired();
     let available = world.available(&draft.target);
+    // Without routes there is no weight to fall: Services and pods say it all.
     let unrouted = world.program.shift != Shift::Routes;
     let steady = traffic.is_some_and(|traffic| {
         (unrouted || traffic.all_weights_are(0) && !traffic.reaches_canary())
@@ -221,7 +229,7 @@ fn settled(
     let text = if available < desired {
         messages::waiting_for_pods(world, &draft.target, desired)
     } else {
-        wait.unwrap_or_else(messages::waiting_for_proxies)
+        wait.unwrap_or_else(|| messages::waiting_for_proxies(world))
     };
     (Phase::Progressing, text)
 }

@@ -191,7 +191,7 @@ fn has_settled(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32)
     match traffic.weights_settle(weight) {
         Some(at) if at > world.now => {
             draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
             false
         }
         settle => settle.is_some(),
@@ -237,8 +237,10 @@ fn routes_are_done(world: &World, draft: &mut Draft, traffic: &Traffic, at: usiz
     if world.desired() == 0 {
         return true;
     }
+    // One that stands may still be that of a revision that was overtaken.
     if !wanted.is_empty() && capacity == 0 {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
+        return false;
     }
     traffic.has_routes(world, &wanted)
 }

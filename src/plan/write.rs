@@ -4,7 +4,7 @@ use super::{Action, Draft, RouteKind, Write, gate::Traffic, messages};
 use crate::{
     api::{Contest, DestinationRuleRef},
     traffic::istio::{MatchRoute, destination_rule, virtual_service},
-    world::{Route, World},
+    world::{ACTIVE, Route, Shift, StrategyKind, World},
 };
 
 /// Field manager of all our writes, as `managedFields` shows it.
@@ -33,16 +33,17 @@ pub(super) fn is_contested(draft: &Draft) -> bool {
 
 /// Plans the writes towards `wanted`.
 pub(super) fn wanted(world: &World, draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
-    services(draft, traffic, wanted);
+    services(world, draft, traffic, wanted);
     subsets(world, draft, wanted);
     if let Some(weight) = wanted.weight {
         weights(world, draft, traffic, weight, &wanted.extra);
     }
 }
 
-fn services(draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
-    let stable = wanted.stable_at.as_ref().map(|to| (&traffic.stable, to, "stable"));
-    let canary = wanted.canary_at.as_ref().map(|to| (&traffic.canary, to, "canary"));
+fn services(world: &World, draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
+    let [stable, canary] = world.program.roles();
+    let stable = wanted.stable_at.as_ref().map(|to| (&traffic.stable, to, stable));
+    let canary = wanted.canary_at.as_ref().map(|to| (&traffic.canary, to, canary));
     for (pointer, to, role) in stable.into_iter().chain(canary) {
         for (service, at, _) in &pointer.services {
             if at.as_ref() == Some(to) {
@@ -53,7 +54,15 @@ fn services(draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
                 from: at.clone(),
                 to: Some(to.clone()),
             };
-            draft.push(write, messages::pointer(role, to));
+            let switch = world.program.shift == Shift::Switch && role == ACTIVE;
+            let back = draft.stable.as_ref() == Some(to);
+            if switch && back {
+                draft.urgent.push(Action { write, why: messages::switch_back(to) });
+            } else if switch && at.is_some() {
+                draft.push(write, messages::switch(to));
+            } else {
+                draft.push(write, messages::pointer(role, to));
+            }
         }
     }
 }
@@ -65,8 +74,9 @@ fn subsets(world: &World, draft: &mut Draft, wanted: &Wanted) {
     let DestinationRuleRef { stable_subset, canary_subset, .. } = reference;
     let mut object = (*rule.object).clone();
     let mut why = Vec::new();
+    let [stable, canary] = world.program.roles();
     for (subset, to, role) in
-        [(stable_subset, &wanted.stable_at, "stable"), (canary_subset, &wanted.canary_at, "canary")]
+        [(stable_subset, &wanted.stable_at, stable), (canary_subset, &wanted.canary_at, canary)]
     {
         let Some(set) = to.as_ref().and_then(|to| world.revision(to)) else { continue };
         // `validate` has tried this already; an error here would show there.
@@ -127,7 +137,7 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
                 from: Box::new((*route.object).clone()),
                 to: Box::new(object),
             },
-            why: messages::weight(highest, weight, extra, &standing),
+            why: why(world, draft, traffic, highest, weight, (extra, &standing)),
         };
         let names = || extra.iter().map(|route| route.name().to_owned()).collect();
         if edited {
@@ -140,6 +150,26 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
         } else {
             draft.actions.push(action);
         }
+    }
+}
+
+/// The reason of a change of weights.
+fn why(
+    world: &World,
+    draft: &Draft,
+    traffic: &Traffic,
+    from: i32,
+    to: i32,
+    (extra, standing): (&[MatchRoute], &[String]),
+) -> String {
+    if world.program.strategy != StrategyKind::BlueGreen {
+        return messages::weight(from, to, extra, standing);
+    }
+    match &draft.stable {
+        _ if to == world.program.total() => messages::switch(&draft.target),
+        _ if traffic.stable.all_at(&draft.target) => messages::switch_settles(&draft.target),
+        Some(stable) if to == 0 => messages::switch_back(stable),
+        _ => messages::weight(from, to, extra, standing),
     }
 }
 

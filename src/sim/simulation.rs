@@ -5,6 +5,8 @@
 //! the same story: at each instant first the cluster's own controllers, then one pass of ours, until
 //! nobody has anything to do; then the clock moves to whatever is due next.
 
+mod view;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,18 +20,17 @@ use super::{
     actors::{self, Actors},
     api::{
         Change, Refusal, Resource, Store,
-        http::{Server, selector::Selector},
+        http::Server,
         managed_fields::Writer,
-        resource,
         store::{Time, writer},
     },
     deliver,
     invariants::{self, Checker},
     mesh::{self, Mesh},
-    scenario::expect::{Objects, fewest_ready, most_pods},
-    traffic::Totals,
     transcript::Story,
 };
+pub use view::View;
+
 use crate::{
     apply::Journal,
     controller::{self, Context, Settings, clock::Clock, lease::LeaseFence, queue::Queue},
@@ -363,64 +364,5 @@ impl Running {
             }
         }
         self.delivered = store.version();
-    }
-}
-
-/// The objects of one namespace at one instant, and all that they have been.
-pub struct View<'a> {
-    store: MutexGuard<'a, Store>,
-    mesh: &'a Mesh,
-    history: &'a [Change],
-    marked: u64,
-    namespace: String,
-}
-
-impl View<'_> {
-    fn pods(&self) -> impl Iterator<Item = (u64, &str, Option<&Value>)> {
-        let pods = self
-            .history
-            .iter()
-            .filter(|change| change.resource == &resource::POD && change.key.0 == self.namespace);
-        pods.map(|change| (change.version, change.key.1.as_str(), change.after.as_deref()))
-    }
-}
-
-impl View<'_> {
-    fn namespace_of(&self, resource: &Resource) -> &str {
-        if resource.namespaced { &self.namespace } else { "" }
-    }
-}
-
-impl Objects for View<'_> {
-    fn get(&self, kind: &str, name: &str) -> &Value {
-        let found = resource::named(kind)
-            .and_then(|resource| self.store.get(resource, self.namespace_of(resource), name));
-        found.map_or(&Value::Null, |object| &**object)
-    }
-
-    fn all(&self, kind: &str) -> Vec<&Value> {
-        let resource = resource::named(kind);
-        let all =
-            resource.map(|resource| self.store.list(resource, Some(self.namespace_of(resource))));
-        all.into_iter().flatten().map(|(_, object)| &**object).collect()
-    }
-
-    fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>> {
-        let is = |change: &&Change| {
-            change.resource.kind == kind && change.key.0 == self.namespace && change.key.1 == name
-        };
-        self.history.iter().filter(is).filter_map(|change| change.after.clone()).collect()
-    }
-
-    fn fewest_ready(&self, selector: &Selector) -> usize {
-        fewest_ready(self.pods(), self.marked, selector)
-    }
-
-    fn most_pods(&self, selector: &Selector) -> usize {
-        most_pods(self.pods(), self.marked, selector)
-    }
-
-    fn requests(&self) -> Option<Totals> {
-        Some(self.mesh.totals())
     }
 }

@@ -5,6 +5,7 @@
 //! not its fault, what it writes next is. Rules 2 and 3 speak of releases; before the first
 //! deployment is complete there is no stable revision to protect.
 
+mod colours;
 mod routes;
 mod sizes;
 #[cfg(test)]
@@ -76,7 +77,11 @@ impl Checker {
             match change.key.0 {
                 "VirtualService" => step.route(&mut sentences),
                 "DestinationRule" => step.rule(&mut sentences),
-                "Service" => step.service(&mut sentences),
+                "Service" => {
+                    step.service(&mut sentences);
+                    step.switch(&mut sentences);
+                }
+                "Rollout" => step.decided(&mut sentences),
                 "ReplicaSet" => step.size(&mut sentences),
                 _ => {}
             }
@@ -266,8 +271,10 @@ impl Step<'_> {
         if added && had_canary && moved(&canary) && canary.serving(self.state).is_empty() {
             found.push("a managed route leads to the canary, which has no serving pod".into());
         }
-        for to in [stable, canary].iter().filter(|to| moved(to)) {
-            if to.ready(self.state).is_empty() {
+        let before = [rollout.stable(&past), rollout.canary(&past)];
+        for (to, was) in [stable, canary].iter().zip(before).filter(|(to, _)| moved(to)) {
+            // From nobody to nobody takes nothing from anybody.
+            if to.ready(self.state).is_empty() && !was.ready(&past).is_empty() {
                 found.push(format!("{} selects no ready pod", to.name));
             }
         }
@@ -292,6 +299,9 @@ impl Step<'_> {
         let size = self.after["spec"]["replicas"].as_i64().unwrap_or(0);
         let had = self.before["spec"]["replicas"].as_i64().unwrap_or(0);
         let revision = self.after["metadata"]["labels"][REVISION].as_str().unwrap_or_default();
+        if self.rollout.is_blue_green() && size > had {
+            return self.colour_grows(size, found);
+        }
         if size > had {
             self.grows(found);
             return;
@@ -304,6 +314,7 @@ impl Step<'_> {
         if self.rollout.stable_revision().is_none() || desired == 0 {
             return;
         }
+        self.colour_shrinks(revision, size, found);
         let ends = [self.rollout.stable(self.state), self.rollout.canary(self.state)];
         let reached = ends[1].revision(self.state).as_deref() == Some(revision);
         if reached && size == 0 && !self.rollout.all_added(self.state).is_empty() {

@@ -4,19 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{REVISION, State, ready_pods};
+use super::{REVISION, State, colours, ready_pods};
 
 /// A Rollout, read from its JSON and not through the product's own types.
 pub(super) struct Rollout<'a> {
     object: &'a Value,
     canary: &'a Value,
-    istio: &'a Value,
+    pub(super) istio: &'a Value,
+    /// What the fields of its two Services are called.
+    pub(super) services: [&'static str; 2],
 }
 
 impl<'a> Rollout<'a> {
     pub(super) fn new(object: &'a Value) -> Self {
-        let canary = &object["spec"]["strategy"]["canary"];
-        Self { object, canary, istio: &canary["traffic"]["istio"] }
+        let (canary, services) = colours::strategy(object);
+        Self { object, canary, istio: &canary["traffic"]["istio"], services }
+    }
+
+    /// The name of its stable Service, or of its canary Service.
+    pub(super) fn service(&self, which: usize) -> Option<&'a str> {
+        self.canary[self.services[which]].as_str()
     }
 
     pub(super) fn name(&self) -> &'a str {
@@ -54,10 +61,13 @@ impl<'a> Rollout<'a> {
         self.canary["traffic"]["maxWeight"].as_i64().unwrap_or(100)
     }
 
-    /// Names of the routes that Sluice may add, in their order.
+    /// Names of the routes that Sluice may add, in their order, then of those that it added before the
+    /// spec forgot them.
     fn managed(&self) -> Vec<&'a str> {
         let routes = self.canary["traffic"]["managedRoutes"].as_array();
-        routes.into_iter().flatten().filter_map(|route| route["name"].as_str()).collect()
+        let listed = routes.into_iter().flatten().map(|route| &route["name"]);
+        let former = self.object["status"]["routes"].as_array().into_iter().flatten();
+        listed.chain(former).filter_map(Value::as_str).collect()
     }
 
     /// Whether a route is one that Sluice may add.
@@ -125,7 +135,7 @@ impl<'a> Rollout<'a> {
     }
 
     pub(super) fn names_service(&self, name: &str) -> bool {
-        self.canary["stableService"] == *name || self.canary["canaryService"] == *name
+        self.service(0) == Some(name) || self.service(1) == Some(name)
     }
 
     fn route_names(&self) -> impl Iterator<Item = &'a str> {
@@ -137,7 +147,7 @@ impl<'a> Rollout<'a> {
     fn ends(&self) -> [(&'static str, &'a Value); 2] {
         let rule = &self.istio["destinationRule"];
         if rule.is_null() {
-            [("host", &self.canary["stableService"]), ("host", &self.canary["canaryService"])]
+            self.services.map(|field| ("host", &self.canary[field]))
         } else {
             [("subset", &rule["stableSubset"]), ("subset", &rule["canarySubset"])]
         }
@@ -207,13 +217,11 @@ impl<'a> Rollout<'a> {
     }
 
     pub(super) fn stable(&self, state: &State) -> Destination {
-        let service = self.canary["stableService"].as_str();
-        self.destination("the stable destination", service, self.ends()[0], state)
+        self.destination("the stable destination", self.service(0), self.ends()[0], state)
     }
 
     pub(super) fn canary(&self, state: &State) -> Destination {
-        let service = self.canary["canaryService"].as_str();
-        self.destination("the canary destination", service, self.ends()[1], state)
+        self.destination("the canary destination", self.service(1), self.ends()[1], state)
     }
 
     fn destination(

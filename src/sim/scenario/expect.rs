@@ -250,8 +250,11 @@ impl Look<'_> {
     }
 
     fn routes(&mut self, expected: &Expectation) {
-        let reference = "/spec/strategy/canary/traffic/istio/virtualServices/0/name";
-        let route = self.object.pointer(reference).and_then(Value::as_str).unwrap_or_default();
+        let named = |strategy: &str| {
+            let path = format!("/spec/strategy/{strategy}/traffic/istio/virtualServices/0/name");
+            self.object.pointer(&path).and_then(Value::as_str)
+        };
+        let route = named("canary").or_else(|| named("blueGreen")).unwrap_or_default();
         if expected.weight.is_some() {
             let route = self.objects.get("VirtualService", route);
             let found = invariants::canary_weight(self.object, route).unwrap_or(-1);

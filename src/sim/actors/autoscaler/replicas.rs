@@ -7,6 +7,7 @@
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     reason = "the real controller calculates in floats, and so must this; numbers of pods are small"
 )]
 
