@@ -332,6 +332,11 @@ pub(super) fn restarting(refused: Option<&str>) -> String {
     }
 }
 
+pub(super) fn counts(revision: &str, surplus: bool) -> String {
+    let counts = if surplus { "does not count" } else { "counts" };
+    format!("this pod of revision {revision} {counts} for the autoscaler")
+}
+
 pub(super) fn role(revision: &str) -> String {
     format!("metadata that pods of revision {revision} carry in their role")
 }

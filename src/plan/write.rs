@@ -137,7 +137,9 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
                 from: Box::new((*route.object).clone()),
                 to: Box::new(object),
             },
-            why: why(world, draft, traffic, highest, weight, (extra, &standing)),
+            why: why(world, draft, traffic, weight, || {
+                messages::weight(highest, weight, extra, &standing)
+            }),
         };
         let names = || extra.iter().map(|route| route.name().to_owned()).collect();
         if edited {
@@ -153,23 +155,22 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
     }
 }
 
-/// The reason of a change of weights.
+/// The reason of a change of weights; that of a canary, unless a blue-green release is switched.
 fn why(
     world: &World,
     draft: &Draft,
     traffic: &Traffic,
-    from: i32,
     to: i32,
-    (extra, standing): (&[MatchRoute], &[String]),
+    canary: impl FnOnce() -> String,
 ) -> String {
     if world.program.strategy != StrategyKind::BlueGreen {
-        return messages::weight(from, to, extra, standing);
+        return canary();
     }
     match &draft.stable {
         _ if to == world.program.total() => messages::switch(&draft.target),
         _ if traffic.stable.all_at(&draft.target) => messages::switch_settles(&draft.target),
         Some(stable) if to == 0 => messages::switch_back(stable),
-        _ => messages::weight(from, to, extra, standing),
+        _ => canary(),
     }
 }
 

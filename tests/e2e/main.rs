@@ -36,3 +36,4 @@ mod simulated;
 mod smoke;
 mod stories;
 mod templates;
+mod undo;

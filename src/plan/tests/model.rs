@@ -356,6 +356,10 @@ impl Model {
                 let mut pods = self.world.revisions.iter_mut().flat_map(|set| &mut set.pods);
                 pods.find(|pod| pod.name == *name).expect("pod").role = Some(to.clone());
             }
+            Write::CountPod { name, surplus, .. } => {
+                let mut pods = self.world.revisions.iter_mut().flat_map(|set| &mut set.pods);
+                pods.find(|pod| pod.name == *name).expect("pod").surplus = *surplus;
+            }
             Write::ScaleWorkload { .. } | Write::Finalizer { .. } => {
                 unreachable!("this Rollout has its own template and its finalizer")
             }
@@ -385,6 +389,7 @@ impl Model {
                     name,
                     created: now,
                     role: set.role.clone(),
+                    surplus: false,
                     ready_since: None,
                     deleting: false,
                     problem: None,
