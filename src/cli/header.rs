@@ -244,8 +244,7 @@ Held:       by the pause step, for 5m
         status.weights = Some(Weights::of(1000, 5));
         status.routes = vec!["testers".to_owned()];
         let text = render(&rollout, now(), Style::PLAIN);
-        let weight =
-            "Weight:     [#-------------------] canary 0.5% (5 of 1000), stable 99.5% (995 of 1000)\n";
+        let weight = "Weight:     [#-------------------] canary 0.5% (5 of 1000), stable 99.5% (995 of 1000)\n";
         assert!(text.contains(weight), "{text}");
         assert!(text.contains("Routes:     testers to the canary\n"), "{text}");
     }

@@ -2,7 +2,10 @@
 //! what a person may do next. Pure.
 
 use crate::{
-    api::{COMMAND_ANNOTATION, Command, Pause, PauseReason, Phase, Rollout, RolloutStatus, Step, Weights},
+    api::{
+        COMMAND_ANNOTATION, Command, Pause, PauseReason, Phase, Rollout, RolloutStatus, Step,
+        Weights,
+    },
     world::Program,
 };
 

@@ -213,7 +213,8 @@ pub(super) fn routes(world: &World, index: usize) -> Vec<MatchRoute> {
 pub(super) fn wanted_routes(world: &World, draft: &Draft, traffic: &Traffic) -> Vec<MatchRoute> {
     let index = draft.status.step.as_ref().map_or(0, |step| step.index);
     let mut routes = routes(world, usize::try_from(index).unwrap_or(0));
-    let stands = |route: &MatchRoute| traffic.match_routes().iter().any(|name| name == route.name());
+    let stands =
+        |route: &MatchRoute| traffic.match_routes().iter().any(|name| name == route.name());
     routes.retain(|route| !draft.status.promote_full || stands(route));
     routes
 }

@@ -95,9 +95,8 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
     let references = world.program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
     for (reference, (route, shown)) in references.zip(&traffic.routes) {
         let target = traffic.target(world, reference);
-        let edit = |extra| {
-            virtual_service::with_canary_weight(&route.object, target, weight, extra)
-        };
+        let edit =
+            |extra| virtual_service::with_canary_weight(&route.object, target, weight, extra);
         // Somebody edited the route so that ours cannot be made of it any more, which `validate` says:
         // the weight counts all the same.
         let Ok(object) = edit(extra).or_else(|_| edit(&[])) else { continue };
@@ -107,10 +106,11 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
         let standing = virtual_service::match_routes(&route.object, target);
         let stands = |name: &str| standing.iter().any(|standing| standing == name);
         let mut names = extra.iter().map(MatchRoute::name);
-        let lost = names.find(|name| draft.status.routes.iter().any(|r| r == name) && !stands(name));
-        let edited = is_edited_by_others(draft, route, shown, weight, lost);
+        let taken =
+            names.find(|name| draft.status.routes.iter().any(|r| r == name) && !stands(name));
+        let edited = is_edited_by_others(draft, route, shown, weight, taken);
         if edited {
-            count_contest(draft, route, shown, weight, lost);
+            count_contest(draft, route, shown, weight, taken);
         }
         let highest = shown.iter().copied().max().unwrap_or(0);
         let removes = standing.iter().any(|name| extra.iter().all(|route| route.name() != name));
@@ -143,28 +143,22 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
     }
 }
 
-/// Whether the weights were neither left by us nor are on their way, or a route of ours is `lost`:
+/// Whether the weights were neither left by us nor are on their way, or a route of ours is `taken`:
 /// somebody else wrote them since the status was last written.
 fn is_edited_by_others(
     draft: &Draft,
     route: &Route,
     shown: &[i32],
     wanted: i32,
-    lost: Option<&str>,
+    taken: Option<&str>,
 ) -> bool {
     let Some(last) = draft.status.weights else { return false };
     let foreign = !route.last_writer.is_empty() && route.last_writer != FIELD_MANAGER;
     let weights = || shown.iter().any(|shown| *shown != wanted && *shown != last.canary);
-    foreign && (lost.is_some() || weights())
+    foreign && (taken.is_some() || weights())
 }
 
-fn count_contest(
-    draft: &mut Draft,
-    route: &Route,
-    shown: &[i32],
-    wanted: i32,
-    lost: Option<&str>,
-) {
+fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32, taken: Option<&str>) {
     let object = format!("VirtualService {}/{}", route.namespace, route.name);
     let count = draft.status.contest.as_ref().map_or(0, |contest| contest.count) + 1;
     // Once contested, the count stays: it would otherwise change the status at each look.
@@ -172,8 +166,8 @@ fn count_contest(
     let contest = Contest { count, by: route.last_writer.clone(), object };
     if draft.status.contest.as_ref() != Some(&contest) {
         let found = shown.iter().copied().max().unwrap_or(0);
-        let edit = match lost.filter(|_| found == wanted) {
-            Some(lost) => messages::route_taken(&contest, lost),
+        let edit = match taken.filter(|_| found == wanted) {
+            Some(taken) => messages::route_taken(&contest, taken),
             None => messages::weight_set(&contest, found, wanted),
         };
         let note = messages::route_edited(edit, count > TOLERATED_EDITS);

@@ -37,8 +37,13 @@ pub(super) fn virtual_service(before: &Value, after: &Value) -> Vec<String> {
         let (old, new) = (routes(before, kind), routes(after, kind));
         let come = others(new, old);
         let gone = others(old, new);
-        texts.extend(come.iter().map(|route| format!("route {} comes: {}", route["name"].as_str().unwrap_or_default(), whole(route))));
-        texts.extend(gone.iter().map(|route| format!("route {} goes", route["name"].as_str().unwrap_or_default())));
+        texts.extend(come.iter().map(|route| {
+            format!("route {} comes: {}", route["name"].as_str().unwrap_or_default(), whole(route))
+        }));
+        texts.extend(
+            gone.iter()
+                .map(|route| format!("route {} goes", route["name"].as_str().unwrap_or_default())),
+        );
         let stays = |all: &'_ [Value], without: &[&Value]| -> Vec<Value> {
             all.iter().filter(|route| !without.contains(route)).cloned().collect()
         };
@@ -107,10 +112,8 @@ fn destination(to: &Value) -> String {
 /// Destination and weight, in order.
 fn weights(route: &Value) -> Vec<(String, i64)> {
     let ends = route["route"].as_array().into_iter().flatten();
-    ends.map(|end| {
-        (destination(&end["destination"]), end["weight"].as_i64().unwrap_or(0))
-    })
-    .collect()
+    ends.map(|end| (destination(&end["destination"]), end["weight"].as_i64().unwrap_or(0)))
+        .collect()
 }
 
 fn moved(from: &[(String, i64)], to: &[(String, i64)]) -> String {

@@ -162,7 +162,9 @@ pub enum RouteError {
         sum: i64,
     },
     /// The weight asked for is no share.
-    #[error("a canary weight of {found} was asked for; it must be a whole number from 0 to {total}")]
+    #[error(
+        "a canary weight of {found} was asked for; it must be a whole number from 0 to {total}"
+    )]
     CanaryWeight {
         /// What was asked for.
         found: i32,

@@ -36,7 +36,11 @@ pub(super) struct Finder<'a> {
 }
 
 /// The weight of an entry of a `route` list; the only one of a route takes all.
-pub(super) fn weight_of(object: &str, route: &Route, destination: &Value) -> Result<i32, RouteError> {
+pub(super) fn weight_of(
+    object: &str,
+    route: &Route,
+    destination: &Value,
+) -> Result<i32, RouteError> {
     let found = match destination.get("weight") {
         None | Some(Value::Null) if route.destinations().len() == 1 => return Ok(100),
         None | Some(Value::Null) => return Ok(0),

@@ -101,9 +101,8 @@ fn a_mirror_route_has_the_weights_and_copies_to_the_canary() {
     for canary in [0, 35] {
         let edited = names.edit(&object, canary, std::slice::from_ref(&copy));
         let http = &edited["spec"]["http"];
-        let wanted = yaml(
-            "[{method: {exact: GET}, uri: {prefix: /a}}, {headers: {x-test: {regex: '.+'}}}]",
-        );
+        let wanted =
+            yaml("[{method: {exact: GET}, uri: {prefix: /a}}, {headers: {x-test: {regex: '.+'}}}]");
         assert_eq!(http[0]["match"], wanted);
         assert_eq!(http[0]["route"], http[1]["route"], "weights follow setWeight");
         assert_eq!(http[0]["route"][1]["weight"], canary);
@@ -157,6 +156,26 @@ fn routes_stand_in_the_order_of_managed_routes_and_once_for_each_base() {
     list.push(edited["spec"]["http"][0].clone());
     let mended = names.edit(&strewn, 20, &[of("second")]);
     assert_eq!(in_order(&mended), ["second", "second", "b", "a"]);
+}
+
+#[test]
+fn two_that_share_an_object_do_not_push_each_other_back() {
+    let object = virtual_service(&format!(
+        "{{http: [{{name: other, route: [{{destination: {{host: other}}}}, {{destination: {{host: other-canary}}, weight: 100}}]}}, {{name: web, {ROUTE}}}]}}"
+    ));
+    let ours = Names::new("routes: [web]", &["testers"]);
+    let mut theirs = Names::new("routes: [other]", &["staff"]);
+    theirs.split = hosts("other", "other-canary");
+    let staff = header("{name: staff, match: [{headerName: staff, headerValue: {exact: '1'}}]}");
+    let first = ours.edit(&object, 20, &[testers()]);
+    let both = theirs.edit(&first, 100, std::slice::from_ref(&staff));
+    assert_eq!(ours.edit(&both, 20, &[testers()]), both);
+    assert_eq!(theirs.edit(&both, 100, &[staff]), both);
+    assert_eq!(theirs.edit(&ours.edit(&both, 20, &[]), 100, &[]), theirs.edit(&object, 100, &[]));
+    // Behind the route that it is made of it would be no route at all.
+    let mut behind = first.clone();
+    behind["spec"]["http"].as_array_mut().expect("routes").rotate_left(1);
+    assert_eq!(ours.edit(&behind, 20, &[testers()])["spec"]["http"][0]["name"], "testers");
 }
 
 #[test]
@@ -241,9 +260,9 @@ fn what_cannot_be_made_says_why() {
         names.error(&object, &testers()),
         "VirtualService shop/web: `testers` is for requests of an http route, but the weights are in tcp route port 5432; name an http route in spec.strategy.canary.traffic.istio.virtualServices[].routes, or take the step out"
     );
-    let named = header("{name: testers, match: [{headerName: 'a b', headerValue: {exact: x}}]}");
+    let spaced = header("{name: testers, match: [{headerName: 'a b', headerValue: {exact: x}}]}");
     assert_eq!(
-        names.error(&of(""), &named),
+        names.error(&of(""), &spaced),
         "`testers`: found headerName `a b`, allowed are letters, digits, `-` and `_`"
     );
     let empty = header("{name: testers, match: [{headerName: a, headerValue: {prefix: ''}}]}");
@@ -255,7 +274,10 @@ fn a_name_that_is_ours_cannot_carry_the_weights() {
     let names = Names::new("routes: [web]", &["web"]);
     let object = virtual_service(&format!("{{http: [{{name: web, {ROUTE}}}]}}"));
     let error = weights(&object, names.target()).expect_err("an error").to_string();
-    assert!(error.contains("`web` stands in spec.strategy.canary.traffic.managedRoutes"), "{error}");
+    assert!(
+        error.contains("`web` stands in spec.strategy.canary.traffic.managedRoutes"),
+        "{error}"
+    );
     // And where the routes are not named, the user's route is not taken for ours either.
     let names = Names::new("", &["web"]);
     weights(&object, names.target()).expect_err("an error");
@@ -267,10 +289,22 @@ fn istio_refuses_what_no_edit_of_ours_may_make() {
     for (spec, why) in [
         ("{http: []}", "http, tcp or tls must be provided"),
         ("{http: [{name: a}]}", "HTTP route, redirect or direct_response is required"),
-        ("{http: [{route: [{destination: {host: a}}], mirror: {host: b}, mirrorPercentage: {value: 101}}]}", "not from 0 to 100"),
-        ("{http: [{route: [{destination: {host: a}}], mirror: {host: b}, mirrors: [{destination: {host: b}}]}]}", "both mirror and mirrors"),
-        ("{http: [{match: [{headers: {'a b': {exact: c}}}], route: [{destination: {host: a}}]}]}", "header name a b is not a valid header name"),
-        ("{http: [{match: [{headers: {a: {regex: ''}}}], route: [{destination: {host: a}}]}]}", "regex should not be empty"),
+        (
+            "{http: [{route: [{destination: {host: a}}], mirror: {host: b}, mirrorPercentage: {value: 101}}]}",
+            "not from 0 to 100",
+        ),
+        (
+            "{http: [{route: [{destination: {host: a}}], mirror: {host: b}, mirrors: [{destination: {host: b}}]}]}",
+            "both mirror and mirrors",
+        ),
+        (
+            "{http: [{match: [{headers: {'a b': {exact: c}}}], route: [{destination: {host: a}}]}]}",
+            "header name a b is not a valid header name",
+        ),
+        (
+            "{http: [{match: [{headers: {a: {regex: ''}}}], route: [{destination: {host: a}}]}]}",
+            "regex should not be empty",
+        ),
     ] {
         let error = validate_istio(&virtual_service(spec)).expect_err(spec).to_string();
         assert!(error.contains(why), "{error}");
