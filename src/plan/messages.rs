@@ -55,7 +55,7 @@ pub(super) fn route_taken(contest: &Contest, name: &str) -> String {
     format!("{by} took the route {name} out of {object}, which a step asks for")
 }
 
-pub(super) fn route_edited(text: String, contested: bool) -> Note {
+pub(super) fn route_edited(text: &str, contested: bool) -> Note {
     if contested {
         let text = format!("{text}; put back twice, now left alone: see condition RouteContested");
         note(Reason::RouteContested, true, text)

@@ -158,7 +158,13 @@ fn is_edited_by_others(
     foreign && (taken.is_some() || weights())
 }
 
-fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32, taken: Option<&str>) {
+fn count_contest(
+    draft: &mut Draft,
+    route: &Route,
+    shown: &[i32],
+    wanted: i32,
+    taken: Option<&str>,
+) {
     let object = format!("VirtualService {}/{}", route.namespace, route.name);
     let count = draft.status.contest.as_ref().map_or(0, |contest| contest.count) + 1;
     // Once contested, the count stays: it would otherwise change the status at each look.
@@ -170,7 +176,7 @@ fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32, t
             Some(taken) => messages::route_taken(&contest, taken),
             None => messages::weight_set(&contest, found, wanted),
         };
-        let note = messages::route_edited(edit, count > TOLERATED_EDITS);
+        let note = messages::route_edited(&edit, count > TOLERATED_EDITS);
         draft.note(note);
     }
     draft.status.contest = Some(contest);
