@@ -268,14 +268,15 @@ mod tests {
         let with = |value, change: &dyn Fn(&mut Rollout)| {
             let mut rollout: Rollout = value;
             change(&mut rollout);
-            rollout
+            Box::new(rollout)
         };
+        let boxed = |rollout: Rollout| with(rollout, &|_| {});
         let status = |rollout: &mut Rollout| rollout.status.clone().unwrap_or_default();
         for (what, rollout, exit) in [
-            ("healthy", healthy(), Exit::Done),
-            ("aborted", aborted(), Exit::Aborted),
-            ("pause step without a duration", paused(), Exit::Waiting),
-            ("never seen", rollout(json!(null)), Exit::InProgress),
+            ("healthy", boxed(healthy()), Exit::Done),
+            ("aborted", boxed(aborted()), Exit::Aborted),
+            ("pause step without a duration", boxed(paused()), Exit::Waiting),
+            ("never seen", boxed(rollout(json!(null))), Exit::InProgress),
             (
                 "healthy, but a newer spec",
                 with(healthy(), &|rollout| rollout.metadata.generation = Some(9)),

@@ -4,6 +4,7 @@ mod abort;
 mod analysis;
 mod faults;
 mod identity;
+mod match_routes;
 mod model;
 mod random;
 mod release;

@@ -18,7 +18,10 @@ impl History {
             json!({
                 "spec": {"replicas": 2, "strategy": {"canary": {
                     "stableService": "stable", "canaryService": "canary",
-                    "traffic": {"istio": {"virtualServices": [{"name": "web"}]}},
+                    "traffic": {
+                        "istio": {"virtualServices": [{"name": "web"}]},
+                        "managedRoutes": [{"name": "one"}, {"name": "two"}],
+                    },
                 }}},
                 "status": {"stableRevision": "a", "currentRevision": "b"},
             }),
@@ -97,6 +100,18 @@ impl History {
         self.put("VirtualService", "web", json!({"metadata": {}, "spec": {"http": [http]}}));
     }
 
+    /// Routes of ours to these hosts, some before and some behind the one with the weights.
+    fn added(&mut self, before: &[(&str, &str)], behind: &[(&str, &str)]) {
+        let ours = |(name, host): &(&str, &str)| json!({"name": name, "route": [{"destination": {"host": host}, "weight": 100}]});
+        let mut http: Vec<Value> = before.iter().map(ours).collect();
+        http.push(json!({"route": [
+            {"destination": {"host": "stable"}, "weight": 80},
+            {"destination": {"host": "canary"}, "weight": 20},
+        ]}));
+        http.extend(behind.iter().map(ours));
+        self.put("VirtualService", "web", json!({"metadata": {}, "spec": {"http": http}}));
+    }
+
     /// What the checks say of one more change.
     fn after(change: impl FnOnce(&mut Self)) -> String {
         let mut history = Self::new();
@@ -137,6 +152,45 @@ fn the_checks_see_what_they_are_for() {
     said(|h| h.set("a", 1), "stable falls to 1 of 2 pods");
     said(|h| h.set("b", 3), "5 pods in total, allowed are 4");
     assert_eq!(History::after(|h| h.weights(50, 50)), "");
+}
+
+#[test]
+fn routes_for_some_requests_are_ours_and_need_pods() {
+    const ONE: (&str, &str) = ("one", "canary");
+    const TWO: (&str, &str) = ("two", "canary");
+    let said = |change: fn(&mut History), sentence: &str| {
+        let found = History::after(change);
+        assert!(found.contains(sentence), "wanted: {sentence}\nfound: {found}");
+    };
+    assert_eq!(History::after(|h| h.added(&[ONE, TWO], &[])), "");
+    assert_eq!(
+        History::after(|h| {
+            h.added(&[ONE], &[]);
+            h.weights(80, 20);
+        }),
+        ""
+    );
+    said(|h| h.added(&[("own", "canary")], &[]), "more than weights was changed");
+    said(|h| h.added(&[TWO, ONE], &[]), "not in their order");
+    said(|h| h.added(&[ONE, ONE], &[]), "managed route one stands there 2 times");
+    said(|h| h.added(&[], &[ONE]), "does not stand before those with the weights");
+    said(|h| h.added(&[("one", "stable")], &[]), "does not lead to the canary");
+    said(
+        |h| {
+            h.put("EndpointSlice", "canary", json!({
+                "metadata": {"labels": {"kubernetes.io/service-name": "canary"}}, "endpoints": [],
+            }));
+            h.added(&[ONE], &[]);
+        },
+        "a managed route leads to the canary, which has no serving pod",
+    );
+    said(
+        |h| {
+            h.added(&[ONE], &[]);
+            h.set("b", 0);
+        },
+        "a managed route leads to revision b, and it falls to 0 pods",
+    );
 }
 
 #[test]
