@@ -10,7 +10,8 @@ use std::{
 use serde_json::Value;
 
 /// Each example, and what makes a version bad for it: the small one has no Prometheus to see errors.
-const EXAMPLES: [(&str, &[&str]); 3] = [
+const EXAMPLES: [(&str, &[&str]); 4] = [
+    ("examples/blue-green", &["--never-ready"]),
     ("examples/brownbear", &["--canary-errors", "5%"]),
     ("examples/canary", &["--canary-errors", "5%"]),
     ("examples/canary-lite", &["--never-ready"]),

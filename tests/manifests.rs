@@ -110,6 +110,9 @@ fn examples() -> Vec<(String, Value)> {
     for folder in fs::read_dir(root().join("examples")).expect("examples") {
         for file in fs::read_dir(folder.expect("an example").path()).expect("a folder") {
             let path = file.expect("a file").path();
+            if path.extension().is_some_and(|kind| kind == "md") {
+                continue;
+            }
             found.extend(
                 documents(&path).into_iter().map(|object| (path.display().to_string(), object)),
             );
