@@ -105,8 +105,8 @@ fn begin(world: &World, draft: &mut Draft) {
         status.step = None;
     } else {
         // No steps, pauses or analysis on the way back to what was stable not long ago.
-        status.promote_full = stands_by
-            || is_rollback(world, status.stable_revision.as_deref(), &draft.target);
+        status.promote_full =
+            stands_by || is_rollback(world, status.stable_revision.as_deref(), &draft.target);
         let images = world.template.images();
         let note = messages::release_started(status.revision, &draft.target, &images);
         status.history.insert(

@@ -105,9 +105,8 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
     let references = world.program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
     for (reference, (route, shown)) in references.zip(&traffic.routes) {
         let target = traffic.target(world, reference);
-        let edit = |extra| {
-            virtual_service::with_canary_weight(&route.object, target, weight, extra)
-        };
+        let edit =
+            |extra| virtual_service::with_canary_weight(&route.object, target, weight, extra);
         // Somebody edited the route so that ours cannot be made of it any more, which `validate` says:
         // the weight counts all the same.
         let Ok(object) = edit(extra).or_else(|_| edit(&[])) else { continue };
@@ -117,7 +116,8 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
         let standing = virtual_service::match_routes(&route.object, target);
         let stands = |name: &str| standing.iter().any(|standing| standing == name);
         let mut names = extra.iter().map(MatchRoute::name);
-        let lost = names.find(|name| draft.status.routes.iter().any(|r| r == name) && !stands(name));
+        let lost =
+            names.find(|name| draft.status.routes.iter().any(|r| r == name) && !stands(name));
         let edited = is_edited_by_others(draft, route, shown, weight, lost);
         if edited {
             count_contest(draft, route, shown, weight, lost);
@@ -137,7 +137,9 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
                 from: Box::new((*route.object).clone()),
                 to: Box::new(object),
             },
-            why: why(world, draft, traffic, weight, || messages::weight(highest, weight, extra, &standing)),
+            why: why(world, draft, traffic, weight, || {
+                messages::weight(highest, weight, extra, &standing)
+            }),
         };
         let names = || extra.iter().map(|route| route.name().to_owned()).collect();
         if edited {
@@ -187,13 +189,7 @@ fn is_edited_by_others(
     foreign && (lost.is_some() || weights())
 }
 
-fn count_contest(
-    draft: &mut Draft,
-    route: &Route,
-    shown: &[i32],
-    wanted: i32,
-    lost: Option<&str>,
-) {
+fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32, lost: Option<&str>) {
     let object = format!("VirtualService {}/{}", route.namespace, route.name);
     let count = draft.status.contest.as_ref().map_or(0, |contest| contest.count) + 1;
     // Once contested, the count stays: it would otherwise change the status at each look.

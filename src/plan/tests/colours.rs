@@ -55,7 +55,8 @@ fn a_crash_after_any_write_of_a_switch_ends_the_same() {
 
 #[test]
 fn a_crash_after_any_write_of_an_abort_after_the_switch_ends_the_same() {
-    let job = json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let job =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}}});
     let fields = json!({"postPromotionAnalysis":
         {"metrics": [{"name": "smoke", "provider": {"job": job}}]}});
     for routes in [false, true] {
