@@ -10,7 +10,8 @@ use std::{
 use serde_json::Value;
 
 /// The folders of examples that are tested here.
-const TESTED: [&str; 8] = [
+const TESTED: [&str; 9] = [
+    "blue-green",
     "brownbear-web",
     "canary",
     "canary-lite",

@@ -2,6 +2,7 @@
 
 mod abort;
 mod analysis;
+mod colours;
 mod faults;
 mod identity;
 mod match_routes;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Change, broken};
 
 /// A history of a release at 20 %, up to the change under test.
-struct History(Vec<Change>);
+pub(super) struct History(Vec<Change>);
 
 impl History {
     fn new() -> Self {
@@ -58,7 +58,7 @@ impl History {
         history
     }
 
-    fn put(&mut self, kind: &'static str, name: &str, mut object: Value) {
+    pub(super) fn put(&mut self, kind: &'static str, name: &str, mut object: Value) {
         object["metadata"]["name"] = json!(name);
         let fields = json!({"f:spec": {"f:http": {}, "f:selector": {}, "f:replicas": {}}});
         object["metadata"]["managedFields"] = json!([{"manager": "sluice", "fieldsV1": fields}]);
@@ -70,21 +70,21 @@ impl History {
         });
     }
 
-    fn set(&mut self, revision: &str, replicas: i64) {
+    pub(super) fn set(&mut self, revision: &str, replicas: i64) {
         self.put(
             "ReplicaSet",
             &format!("web-{revision}"),
             json!({
                 "metadata": {
                     "labels": {"sluice.dev/revision": revision},
-                    "ownerReferences": [{"name": "web"}],
+                    "ownerReferences": [{"kind": "Rollout", "name": "web"}],
                 },
                 "spec": {"replicas": replicas},
             }),
         );
     }
 
-    fn service(&mut self, name: &str, revision: &str) {
+    pub(super) fn service(&mut self, name: &str, revision: &str) {
         let spec = json!({"selector": {"sluice.dev/revision": revision}});
         self.put("Service", name, json!({"metadata": {}, "spec": spec}));
     }
@@ -113,7 +113,7 @@ impl History {
     }
 
     /// What the checks say of one more change.
-    fn after(change: impl FnOnce(&mut Self)) -> String {
+    pub(super) fn after(change: impl FnOnce(&mut Self)) -> String {
         let mut history = Self::new();
         assert_eq!(broken(&history.0), [""; 0], "nothing is broken before");
         change(&mut history);
