@@ -21,8 +21,8 @@ use jiff::Timestamp;
 
 use cache::{Cache, Key};
 use seen::{
-    SeenAutoscaler, SeenJob, SeenJobPod, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService, SeenSlice,
-    SeenTemplate, SeenWorkload,
+    SeenAutoscaler, SeenJob, SeenJobPod, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService,
+    SeenSlice, SeenTemplate, SeenWorkload,
 };
 
 use crate::{

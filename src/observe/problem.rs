@@ -58,12 +58,16 @@ fn crash(container: &ContainerStatus) -> Option<String> {
 /// Why a pod cannot be created, from the ReplicaSet controller's message: without the pod's name, which
 /// is another at each try, and with the object that is in the way.
 pub(super) fn of_creation(message: &str) -> String {
-    let forbidden = message.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" is forbidden: "));
+    let forbidden =
+        message.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" is forbidden: "));
     let why = forbidden.map_or(message, |(_, why)| why);
     let text = exceeded_quota(why).unwrap_or_else(|| {
         if let Some(rest) = why.strip_prefix("failed quota: ") {
             format!("ResourceQuota {rest}")
-        } else if ["maximum ", "minimum "].iter().any(|b| why.trim_start_matches('[').starts_with(b)) {
+        } else if ["maximum ", "minimum "]
+            .iter()
+            .any(|b| why.trim_start_matches('[').starts_with(b))
+        {
             format!("LimitRange: {why}")
         } else {
             why.to_owned()
@@ -114,7 +118,8 @@ mod tests {
             "initContainerStatuses": [container("migrate", &backoff)],
             "containerStatuses": [app],
         });
-        let said = "init container migrate: CrashLoopBackOff: back-off 20s restarting failed container";
+        let said =
+            "init container migrate: CrashLoopBackOff: back-off 20s restarting failed container";
         assert_eq!(problem(&status).as_deref(), Some(said));
         let mut again = container("migrate", &json!({"running": {}}));
         again["lastState"] = json!({"terminated": {"exitCode": 1, "reason": "Error"}});

@@ -22,8 +22,9 @@ use super::{cache::Cached, problem};
 use crate::{
     api::{
         AnalysisRun, AnalysisTemplateSpec, COMMAND_ANNOTATION, Command, FINGERPRINT_ANNOTATION,
-        GROUP, INSTANCE_LABEL, PodMetadata, PodTemplate, REVISION_LABEL, REVISION_NUMBER_ANNOTATION,
-        ROLE_METADATA_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL, Rollout, RolloutSpec, RolloutStatus, SURPLUS_LABEL,
+        GROUP, INSTANCE_LABEL, PodMetadata, PodTemplate, REVISION_LABEL,
+        REVISION_NUMBER_ANNOTATION, ROLE_METADATA_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL, Rollout,
+        RolloutSpec, RolloutStatus, SURPLUS_LABEL,
     },
     world,
 };
@@ -200,7 +201,8 @@ impl Cached for SeenPod {
 pub fn pod(object: Pod) -> SeenPod {
     let meta = object.metadata;
     let status = object.status.unwrap_or_default();
-    let ready = status.conditions.iter().flatten().find(|c| c.type_ == "Ready" && c.status == "True");
+    let ready =
+        status.conditions.iter().flatten().find(|c| c.type_ == "Ready" && c.status == "True");
     let ready_since = ready
         .map(|ready| ready.last_transition_time.as_ref().map(|time| time.0).unwrap_or_default());
     let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
