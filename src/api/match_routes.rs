@@ -23,7 +23,7 @@ pub struct SetHeaderRoute {
 #[serde(rename_all = "camelCase")]
 pub struct HeaderMatch {
     /// Name of the header; upper and lower case are the same.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-_A-Za-z0-9]+$"))]
     pub header_name: String,
     /// Its value.
     pub header_value: StringMatch,
@@ -32,7 +32,7 @@ pub struct HeaderMatch {
 /// A text to compare with. Exactly one of its fields is set.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.exact), has(self.prefix), has(self.regex)].filter(x, x).size() == 1").message("a match has exactly one of exact, prefix, regex"))]
+#[x_kube(validation = Rule::new("has(self.exact) ? !has(self.prefix) && !has(self.regex) : has(self.prefix) != has(self.regex)").message("a match has exactly one of exact, prefix, regex"))]
 pub struct StringMatch {
     /// The whole text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ pub struct SetMirrorRoute {
     pub name: String,
     /// The requests: any of these must match. Empty takes the route away.
     #[serde(default)]
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = 10))]
     pub r#match: Vec<RequestMatch>,
     /// Share of these requests that is copied, in percent. Default 100.
     #[serde(default = "hundred")]
@@ -78,7 +78,7 @@ pub struct RequestMatch {
     pub path: Option<StringMatch>,
     /// Headers by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = 10))]
     pub headers: BTreeMap<String, StringMatch>,
 }
 

@@ -48,6 +48,9 @@ pub struct RolloutStatus {
     /// Without routes: the shares of the pods, or which colour is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
+    /// Routes of `traffic.managedRoutes` that stand in the VirtualServices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// Pauses that hold the release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pauses: Vec<PauseStatus>,

@@ -94,7 +94,10 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
     }
 }
 
-fn client(config: Config, metrics: &Arc<Metrics>) -> anyhow::Result<Client> {
+fn client(mut config: Config, metrics: &Arc<Metrics>) -> anyhow::Result<Client> {
+    // A pass tries again from a fresh look; and 429 is the answer of a PodDisruptionBudget, for which
+    // the client would hold up the pass for minutes.
+    config.default_retry = false;
     let builder = ClientBuilder::try_from(config).context("cannot build a client")?;
     Ok(builder.with_layer(&CountCalls(metrics.clone())).build())
 }

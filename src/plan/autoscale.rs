@@ -7,15 +7,22 @@
 //! weight means, and the others carry a label which the selector leaves out.
 
 use super::{Action, Draft, Write, gate::Traffic, messages, scale};
-use crate::world::{Pod, ReplicaSet, World};
+use crate::world::{Pod, ReplicaSet, StrategyKind, World};
 
 /// Plans the labels of pods that should count and do not, or the other way round.
 pub(super) fn count(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let marked = world.revisions.iter().any(|set| set.pods.iter().any(|pod| pod.surplus));
-    let Some(traffic) = traffic.filter(|_| world.autoscaled || marked) else { return };
+    // Of two colours the selector takes one, which has no surplus.
+    let colours = world.program.strategy == StrategyKind::BlueGreen;
+    let Some(traffic) = traffic.filter(|_| (world.autoscaled && !colours) || marked) else {
+        return;
+    };
     let mut writes = Vec::new();
     for set in &world.revisions {
-        let counted = if world.autoscaled { share(world, draft, traffic, set) } else { u32::MAX };
+        let counted = match world.autoscaled && !colours {
+            true => share(world, draft, traffic, set),
+            false => u32::MAX,
+        };
         for (place, pod) in (0u32..).zip(in_order(world, set)) {
             let surplus = place >= counted;
             if pod.surplus != surplus {

@@ -48,8 +48,8 @@ pub(super) fn decide(
 /// `pods` decides; where stable may shrink, it has the size that its weight needs.
 fn keep_stable(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let Some(stable) = draft.stable.clone() else { return };
-    if world.program.shift == Shift::Pods && draft.in_release() || world.revision(&stable).is_none()
-    {
+    let by_pods = world.program.shift == Shift::Pods && traffic.is_some();
+    if by_pods || world.revision(&stable).is_none() {
         return;
     }
     let (size, why) = match traffic {
@@ -101,7 +101,7 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
     // Healthy means that users are served, and a release that follows at once may fall back on it.
     let serving = traffic.stable_capacity(world, &target);
     if serving < desired {
-        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, desired));
+        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(world, serving, desired));
         return;
     }
     outcome::complete(world, draft, "first deployment");
@@ -112,9 +112,14 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let Some(stable) = draft.stable.clone() else { return };
     let mut wanted = Wanted::default();
     let nobody = traffic.serving(world, &stable) == 0 && world.desired() > 0;
-    let canary_serves =
-        draft.in_release() && traffic.highest() > 0 && world.available(&draft.target) > 0;
-    if nobody && canary_serves && world.program.shift != Shift::Pods {
+    let canary_serves = match world.program.shift {
+        Shift::Pods => false,
+        Shift::Switch => shift::way_back(world, draft, traffic).is_none(),
+        Shift::Routes => {
+            draft.in_release() && traffic.reaches_canary() && world.available(&draft.target) > 0
+        }
+    };
+    if nobody && canary_serves {
         draft.wait(WaitKind::Pods, messages::stable_serves_nobody(world, &stable));
         return;
     }
@@ -127,12 +132,14 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
         }
         wanted.weight = Some(weight);
     }
+    // The preview Service carries no weight that a proxy could remember.
+    let weighs = world.program.shift != Shift::Switch;
     match traffic.quiet() {
-        Some(at) if at > world.now && traffic.canary.elsewhere(&stable).is_some() => {
-            draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
-        }
         Some(_) if scale::is_kept_for_a_look(world, draft, traffic) => {}
+        Some(at) if weighs && at > world.now && traffic.canary.elsewhere(&stable).is_some() => {
+            draft.check_at(at);
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
+        }
         Some(_) => wanted.canary_at = Some(stable),
         None => {}
     }

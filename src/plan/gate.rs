@@ -25,8 +25,8 @@ pub(super) struct Traffic<'a> {
     pub(super) stable: Pointer,
     /// What selects the canary destination's pods.
     pub(super) canary: Pointer,
-    /// Whether routes for some requests lead to the canary, whatever its weight.
-    extra: bool,
+    /// Names of our routes for some requests: they lead to the canary, whatever its weight.
+    extra: Vec<String>,
     shift: Shift,
     /// The weight that no route shows: of a switch, or of the pods.
     unrouted: i32,
@@ -78,13 +78,17 @@ impl<'a> Traffic<'a> {
         let program = &world.program;
         let split = split(world).ok()?;
         let mut routes = Vec::new();
-        let mut extra = false;
+        let mut extra: Vec<String> = Vec::new();
         let references = program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
         for (reference, route) in references.zip(&world.routes) {
             let route = route.as_ref()?;
             let target = target(world, reference, &split);
             let weights = virtual_service::weights(&route.object, target).ok()?;
-            extra |= virtual_service::has_match_routes(&route.object, target);
+            for name in virtual_service::match_routes(&route.object, target) {
+                if !extra.contains(&name) {
+                    extra.push(name);
+                }
+            }
             routes.push((route, weights.into_iter().map(|route| route.weights.canary).collect()));
         }
         let rule = program.istio().and_then(|istio| istio.destination_rule.as_ref());
@@ -142,9 +146,21 @@ impl<'a> Traffic<'a> {
         })
     }
 
+    /// Names of our routes for some requests that stand in the VirtualServices.
+    pub(super) fn match_routes(&self) -> &[String] {
+        &self.extra
+    }
+
+    /// The colour that users reach: of a release, the new revision as soon as all is switched to it.
+    pub(super) fn active<'d>(&self, draft: &'d Draft) -> &'d str {
+        let stable = draft.stable.as_deref().unwrap_or(&draft.target);
+        let switched = self.stable.all_at(&draft.target) || self.all_weights_are(self.total);
+        if switched { &draft.target } else { stable }
+    }
+
     /// Whether requests may reach the canary destination: by weight, or by a route of ours.
     pub(super) fn reaches_canary(&self) -> bool {
-        self.highest() > 0 || self.extra
+        self.highest() > 0 || !self.extra.is_empty()
     }
 
     /// When all proxies can be taken to send nothing to the canary destination; none while they are
@@ -154,7 +170,7 @@ impl<'a> Traffic<'a> {
         if self.shift == Shift::Pods {
             return Some(Timestamp::MIN);
         }
-        self.weights_settle(0).filter(|_| !self.extra)
+        self.weights_settle(0).filter(|_| self.extra.is_empty())
     }
 
     /// Whether a Service or subset selects the canary.
@@ -320,6 +336,7 @@ pub(super) fn target<'b>(
         namespace: &world.rollout.namespace,
         total: world.program.total(),
         managed: world.program.traffic.as_ref().map_or(&[], |traffic| &traffic.managed_routes),
+        former: &world.rollout.status.routes,
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{FINALIZER, ScaleDown},
     traffic::istio::destination_rule,
-    world::{DestinationRule, World},
+    world::{DestinationRule, WorkloadState, World},
 };
 
 /// The finalizer of `kubectl delete --cascade=orphan`: the pods stay, and with them what selects them.
@@ -100,7 +100,7 @@ pub(super) fn plan(world: &World) -> Plan {
     let has = |name: &str| world.rollout.finalizers.iter().any(|finalizer| finalizer == name);
     let mut draft = identify::unchanged(world);
     let status = (*world.rollout.status).clone();
-    if !has(FINALIZER) {
+    if !has(FINALIZER) || world.workload == WorkloadState::Unknown {
         return Plan { status, ..Plan::default() };
     }
     let done = |draft: Draft| {
@@ -135,13 +135,13 @@ pub(super) fn plan(world: &World) -> Plan {
     let served = world.rollout.spec.workload_ref.is_some();
     if served && !(draft.actions.is_empty() && draft.urgent.is_empty() && draft.cleanup.is_empty())
     {
-        return waiting(world, draft, &messages::waiting_for_proxies());
+        return waiting(world, draft, &messages::waiting_for_proxies(world));
     }
     if let Some(at) = traffic.filter(|_| served).and_then(|traffic| traffic.pointers_settle())
         && at > world.now
     {
         draft.check_at(at);
-        return waiting(world, draft, &messages::waiting_for_proxies());
+        return waiting(world, draft, &messages::waiting_for_proxies(world));
     }
     done(draft)
 }

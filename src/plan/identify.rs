@@ -1,9 +1,9 @@
 //! Which revision does the spec ask for, which is stable, and is this the beginning of a release?
 
-use super::{Action, Draft, Write, messages, step};
+use super::{Action, Draft, Write, messages, runs, step};
 use crate::{
     api::{Outcome, ReleaseRecord, RolloutStatus, StepStatus},
-    world::{World, fingerprint::revision_hash},
+    world::{StrategyKind, World, fingerprint::revision_hash},
 };
 
 /// Number of releases that `status.history` keeps.
@@ -98,13 +98,15 @@ fn begin(world: &World, draft: &mut Draft) {
         _ => number,
     };
     status.current_revision = Some(draft.target.clone());
-    status.attempt = 1;
+    status.attempt = runs::next_attempt(world, &draft.target);
+    let stands_by = stands_by(world, status, &draft.target);
     reset(world, status);
     if draft.stable.as_ref() == Some(&draft.target) {
         status.step = None;
     } else {
         // No steps, pauses or analysis on the way back to what was stable not long ago.
-        status.promote_full = is_rollback(world, status.stable_revision.as_deref(), &draft.target);
+        status.promote_full =
+            stands_by || is_rollback(world, status.stable_revision.as_deref(), &draft.target);
         let images = world.template.images();
         let note = messages::release_started(status.revision, &draft.target, &images);
         status.history.insert(
@@ -113,7 +115,7 @@ fn begin(world: &World, draft: &mut Draft) {
                 revision: draft.target.clone(),
                 number: status.revision,
                 images,
-                attempt: 1,
+                attempt: status.attempt,
                 started_at: now,
                 ended_at: None,
                 outcome: None,
@@ -139,6 +141,19 @@ fn is_rollback(world: &World, stable: Option<&str>, target: &str) -> bool {
     let between = world.revisions.iter().filter(|set| set.number > old && set.number <= now);
     let newer = i32::try_from(between.count()).unwrap_or(i32::MAX);
     promoted && old < now && newer <= window.revisions
+}
+
+/// Whether `target` is a colour that was active and still stands by with its pods, so that the switch
+/// back to it waits for nothing.
+fn stands_by(world: &World, status: &RolloutStatus, target: &str) -> bool {
+    let mut retiring = status.retiring.iter().filter(|retiring| retiring.revision == target);
+    let waits = retiring.any(|r| r.scale_down_at.is_some_and(|at| at > world.now));
+    let mut releases = status.history.iter().filter(|release| release.revision == target);
+    let was_active = releases.next().is_some_and(|last| last.outcome == Some(Outcome::Promoted));
+    world.program.strategy == StrategyKind::BlueGreen
+        && waits
+        && was_active
+        && world.revision(target).is_some_and(|set| set.replicas > 0 && !set.deleting)
 }
 
 /// Puts a release at its first step, with nothing left of an earlier attempt.
@@ -167,9 +182,20 @@ fn follow_edited_steps(world: &World, draft: &mut Draft) {
     if present.hash == step::steps_hash(steps) {
         return;
     }
-    let index = usize::try_from(present.index).unwrap_or(0).min(steps.len());
+    let index = match world.program.strategy {
+        StrategyKind::BlueGreen => place_in_edited_story(world, &draft.status),
+        _ => usize::try_from(present.index).unwrap_or(0).min(steps.len()),
+    };
     let started_at = present.started_at;
     draft.status.step = Some(StepStatus { started_at, ..step_status(index, world) });
+}
+
+/// A blue-green release whose fields were edited goes through its story again, from the beginning or
+/// from the switch: indices alone could pass over a gate. Analyses that have passed are not repeated.
+fn place_in_edited_story(world: &World, status: &RolloutStatus) -> usize {
+    let switched = status.weights.is_some_and(|weights| weights.canary == world.program.total());
+    let switch = world.program.steps.iter().position(|step| step.step.set_weight.is_some());
+    switch.filter(|_| switched).unwrap_or(0)
 }
 
 /// The status of step `index`, begun now.

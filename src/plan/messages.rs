@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Command, Contest, Note, Pause, Reason},
     traffic::istio::MatchRoute,
-    world::{Run, World},
+    world::{Run, Shift, StrategyKind, World},
 };
 
 fn note(reason: Reason, warning: bool, text: String) -> Note {
@@ -45,9 +45,17 @@ pub(super) fn inconclusive(name: &str, run: &Run) -> Note {
     note(Reason::AnalysisInconclusive, true, waiting_for_person(name, run))
 }
 
-pub(super) fn route_edited(contest: &Contest, found: i32, wanted: i32, contested: bool) -> Note {
+pub(super) fn weight_set(contest: &Contest, found: i32, wanted: i32) -> String {
     let Contest { by, object, .. } = contest;
-    let text = format!("{by} set the canary weight of {object} to {found}, wanted is {wanted}");
+    format!("{by} set the canary weight of {object} to {found}, wanted is {wanted}")
+}
+
+pub(super) fn route_taken(contest: &Contest, name: &str) -> String {
+    let Contest { by, object, .. } = contest;
+    format!("{by} took the route {name} out of {object}, which a step asks for")
+}
+
+pub(super) fn route_edited(text: String, contested: bool) -> Note {
     if contested {
         let text = format!("{text}; put back twice, now left alone: see condition RouteContested");
         note(Reason::RouteContested, true, text)
@@ -115,24 +123,38 @@ pub(super) fn shortfall(
     format!("canary weight is {weight} instead of {wanted}, {why}")
 }
 
+pub(super) fn routes_out(world: &World, revision: &str, routes: &[MatchRoute]) -> String {
+    let why = waiting_for_pods(world, revision, 1);
+    let names: Vec<&str> = routes.iter().map(MatchRoute::name).collect();
+    format!("route {} is taken out, {why}", names.join(", "))
+}
+
 pub(super) fn waiting_for_overtaken(revision: &str) -> String {
     format!("waiting for all traffic to leave the overtaken revision {revision}")
 }
 
-pub(super) fn waiting_for_endpoints(serving: u32, needed: u32) -> String {
-    format!("waiting for the stable Service: {serving} of {needed} endpoints are there")
+pub(super) fn waiting_for_endpoints(world: &World, serving: u32, needed: u32) -> String {
+    let [role, _] = world.program.roles();
+    format!("waiting for the {role} Service: {serving} of {needed} endpoints are there")
 }
 
-pub(super) fn waiting_for_proxies() -> String {
+pub(super) fn waiting_for_proxies(world: &World) -> String {
+    if world.program.shift == Shift::Switch {
+        return format!("giving everybody {} to follow the Services", world.program.delay());
+    }
     "waiting for the proxies to follow the routes (propagationDelay)".to_owned()
 }
 
 pub(super) fn stable_serves_nobody(world: &World, stable: &str) -> String {
     let problem = world.revision(stable).and_then(crate::world::ReplicaSet::problem);
     let problem = problem.map(|problem| format!(" ({problem})")).unwrap_or_default();
+    let other = match world.program.strategy {
+        StrategyKind::BlueGreen => "the new colour",
+        StrategyKind::Canary | StrategyKind::Rolling => "the canary",
+    };
     format!(
-        "stable revision {stable} has no available pod{problem}: traffic stays on the canary until \
-         it has one"
+        "stable revision {stable} has no available pod{problem}: traffic stays on {other} until it \
+         has one"
     )
 }
 
@@ -252,11 +274,39 @@ pub(super) fn pointer(role: &str, revision: &str) -> String {
     format!("the {role} destination selects revision {revision}")
 }
 
-pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute]) -> String {
-    let names: Vec<&str> = extra.iter().map(MatchRoute::name).collect();
-    let beside =
-        if names.is_empty() { String::new() } else { format!(", with {}", names.join(", ")) };
-    format!("canary weight {from} to {to}{beside}")
+pub(super) fn switch(revision: &str) -> String {
+    format!("the switch: users reach revision {revision} from now on")
+}
+
+pub(super) fn switch_back(revision: &str) -> String {
+    format!("the switch back: users reach revision {revision}")
+}
+
+/// The new colour lost all its pods after the switch.
+pub(super) fn given_back(world: &World, revision: &str, needed: u32) -> String {
+    let why = waiting_for_pods(world, revision, needed);
+    format!("users are with the old colour until the new one is there in full, {why}")
+}
+
+pub(super) fn switch_settles(revision: &str) -> String {
+    format!("the active destination reaches revision {revision}, too")
+}
+
+pub(super) fn colour_size() -> String {
+    "pods of the new colour".to_owned()
+}
+
+pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute], standing: &[String]) -> String {
+    let wanted: Vec<&str> = extra.iter().map(MatchRoute::name).collect();
+    let stands = |name: &&&str| standing.iter().any(|standing| standing == **name);
+    let added: Vec<&str> = wanted.iter().filter(|name| !stands(name)).copied().collect();
+    let gone = standing.iter().map(String::as_str).filter(|name| !wanted.contains(name));
+    let gone: Vec<&str> = gone.collect();
+    let weight = (from != to).then(|| format!("canary weight {from} to {to}"));
+    let added = (!added.is_empty()).then(|| format!("route {} to the canary", added.join(", ")));
+    let gone = (!gone.is_empty()).then(|| format!("route {} goes", gone.join(", ")));
+    let texts: Vec<String> = weight.into_iter().chain(added).chain(gone).collect();
+    if texts.is_empty() { format!("canary weight {to}") } else { texts.join("; ") }
 }
 
 pub(super) fn shrinks_with_weight(weight: i32) -> String {

@@ -250,7 +250,7 @@ pub fn plan(world: &World) -> Plan {
     let problems = validate::problems(world, &draft);
     let traffic = gate::Traffic::observe(world, &draft);
     decide::decide(world, &mut draft, traffic.as_ref(), &problems);
-    metadata::follow(world, &mut draft);
+    metadata::follow(world, &mut draft, traffic.as_ref());
     autoscale::count(world, &mut draft, traffic.as_ref());
     hand_back::keep_account(world, &mut draft);
     runs::collect_garbage(world, &mut draft);
@@ -273,8 +273,9 @@ struct Draft {
     /// Writes that free resources: last.
     cleanup: Vec<Action>,
     notes: Vec<Note>,
-    /// The canary weight that this pass writes before the status, or in place of somebody else's.
-    written: Option<i32>,
+    /// The canary weight and the routes of ours that this pass writes before the status, or in place
+    /// of somebody else's.
+    written: Option<(i32, Vec<String>)>,
     /// What the release waits for, in words.
     wait: Option<Wait>,
     /// Why the canary has less weight than the steps say, in words.

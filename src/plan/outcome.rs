@@ -2,7 +2,7 @@
 
 use super::{Draft, identify, messages};
 use crate::{
-    api::{AbortCause, AbortStatus, Outcome, Pause, ProgressStatus, RetiringRevision},
+    api::{AbortCause, AbortStatus, Outcome, Pause, ProgressStatus, RetiringRevision, Verb},
     world::World,
 };
 
@@ -10,9 +10,15 @@ use crate::{
 pub(super) fn complete(world: &World, draft: &mut Draft, reason: &str) {
     let target = draft.target.clone();
     let status = &mut draft.status;
-    let by = status.last_command.as_ref().filter(|_| status.promote_full);
+    let begun = status.history.first().map(|release| release.started_at);
+    let by = status.last_command.as_ref().filter(|command| {
+        status.promote_full && command.verb == Verb::PromoteFull && Some(command.at) >= begun
+    });
     let (by, reason) = match by {
         Some(command) => (command.by.clone(), format!("promoted in full by {}", command.by)),
+        None if status.promote_full => {
+            ("sluice".to_owned(), "went back to what was stable before".to_owned())
+        }
         None => ("sluice".to_owned(), reason.to_owned()),
     };
     identify::end_record(world, status, Outcome::Promoted, &by, &reason);

@@ -117,7 +117,7 @@ fn finish(world: &World, draft: &mut Draft, traffic: &Traffic) {
     }
     if let Some(at) = traffic.pointers_settle().filter(|at| *at > world.now) {
         draft.check_at(at);
-        draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+        draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
         return;
     }
     if world.revisions.iter().all(|set| set.revision == target || set.replicas == 0) {

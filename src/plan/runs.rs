@@ -47,6 +47,17 @@ fn background_run_name(world: &World, draft: &Draft) -> String {
     format!("{}-{}-{}-background", world.rollout.name, draft.target, draft.status.attempt)
 }
 
+/// The number of the attempt with which a release of `target` begins. One that was released before
+/// has runs of its own, whose verdicts must not be read again.
+pub(super) fn next_attempt(world: &World, target: &str) -> i64 {
+    let prefix = format!("{}-{target}-", world.rollout.name);
+    let attempts = world.runs.keys().filter_map(|name| {
+        let (attempt, _) = name.strip_prefix(&prefix)?.split_once('-')?;
+        attempt.parse::<i64>().ok()
+    });
+    attempts.max().unwrap_or(0).saturating_add(1)
+}
+
 /// Whether the analysis of step `at` has passed; starts it, aborts or pauses as its verdict says.
 pub(super) fn step_is_done(world: &World, draft: &mut Draft, request: &Request, at: usize) -> bool {
     let name = step_run_name(world, draft, at);

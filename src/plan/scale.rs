@@ -48,6 +48,10 @@ pub(super) fn canary_size(world: &World, intent: Intent) -> u32 {
         return 0;
     }
     match intent.size {
+        // A preview is at most a full set.
+        SizeRule::Replicas(replicas) if world.program.strategy == StrategyKind::BlueGreen => {
+            replicas.min(desired)
+        }
         SizeRule::Replicas(replicas) => replicas,
         SizeRule::Percent(percent) => percent_of(desired, percent),
         SizeRule::MatchWeight if intent.weight == 0 => 0,

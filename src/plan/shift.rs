@@ -8,7 +8,10 @@ use super::{
     step::{self, Intent, SizeRule},
     write::{self, Wanted},
 };
-use crate::world::World;
+use crate::{
+    traffic::istio::MatchRoute,
+    world::{StrategyKind, World},
+};
 
 /// Steps, or the promotion when all are done.
 pub(super) fn go_on(world: &World, draft: &mut Draft, traffic: &Traffic, held: bool) {
@@ -84,53 +87,83 @@ pub(super) fn switch(world: &World, draft: &mut Draft, traffic: &Traffic, held: 
     }
     resize(world, draft, traffic, intent, wanted_size);
     let mut wanted = Wanted {
-        canary_at: canary_pointer(world, draft, traffic, intent, wanted_size),
+        canary_at: preview_pointer(world, draft, traffic, wanted_size),
         ..Wanted::default()
     };
     let switched = traffic.stable.all_at(&target);
     let needed = scale::enough(world, world.desired());
+    let back = way_back(world, draft, traffic);
     if intent.weight == 0 {
-        wanted.stable_at = stable;
+        wanted.stable_at = back;
     } else if switched {
-        let serves = traffic.stable_capacity(world, &target) > 0 || world.desired() == 0;
+        // Judged by the pods alone: the endpoints follow the switch a moment later.
+        let serves = world.available(&target) > 0 || world.desired() == 0;
         let fallback = stable.filter(|stable| !serves && world.available(stable) > 0);
         if fallback.is_some() {
-            draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &target, needed));
             wanted.stable_at = fallback;
         }
-    } else if traffic.selectable(world, &target) < needed {
+    } else if world.available(&target) < needed {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &target, needed));
-        wanted.stable_at = stable;
+        wanted.stable_at = back;
     } else {
-        wanted.stable_at = if held { stable } else { Some(target.clone()) };
+        wanted.stable_at = if held { back } else { Some(target.clone()) };
+    }
+    let goes_back = wanted.stable_at.is_some() && wanted.stable_at == draft.stable;
+    if intent.weight > 0 && goes_back && world.available(&target) == 0 {
+        draft.shortfall = Some(messages::given_back(world, &target, needed));
     }
     write::wanted(world, draft, traffic, &wanted);
     if promoting && switched && !held && traffic.canary.all_at(&target) {
         if traffic.stable_capacity(world, &target) < needed {
             let serving = traffic.stable_capacity(world, &target);
-            draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, needed));
+            draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(world, serving, needed));
             return;
         }
         match traffic.pointers_settle() {
             Some(at) if at > world.now => {
                 draft.check_at(at);
-                draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+                draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
             }
             _ => outcome::complete(world, draft, "all steps passed"),
         }
     }
 }
 
+/// The stable revision, as the one that users go back to; none while it has no available pod and the
+/// colour that they reach has one.
+pub(super) fn way_back(world: &World, draft: &Draft, traffic: &Traffic) -> Option<String> {
+    let stable = draft.stable.clone()?;
+    let nobody = world.available(&stable) == 0 && world.desired() > 0;
+    let other = traffic.stable.elsewhere(&stable).is_some_and(|at| world.available(at) > 0);
+    (!(nobody && other)).then_some(stable)
+}
+
+/// The preview Service carries no weight of ours: it moves to the new revision as soon as that has its
+/// pods, and away from an overtaken one at once.
+fn preview_pointer(world: &World, draft: &Draft, traffic: &Traffic, size: u32) -> Option<String> {
+    let target = draft.target.clone();
+    let ready = world.available(&target);
+    if ready >= size && (ready > 0 || world.desired() == 0) {
+        return Some(target);
+    }
+    let stable = draft.stable.as_deref();
+    let overtaken = traffic.canary.elsewhere(&target).is_some_and(|at| stable != Some(at));
+    draft.stable.clone().filter(|stable| overtaken && world.available(stable) > 0)
+}
+
 /// The routes for some requests that should stand in the VirtualServices: those of the steps up to
 /// now, while the canary can answer.
-fn shift_routes(
-    world: &World,
-    draft: &mut Draft,
-    traffic: &Traffic,
-) -> Vec<crate::traffic::istio::MatchRoute> {
-    let routes = step::routes(world, step::index(world, draft));
+fn shift_routes(world: &World, draft: &mut Draft, traffic: &Traffic) -> Vec<MatchRoute> {
+    let routes = step::wanted_routes(world, draft, traffic);
     if routes.is_empty() || traffic.capacity(world, &draft.target) > 0 {
         return routes;
+    }
+    if world.desired() == 0 {
+        return Vec::new();
+    }
+    let told = draft.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Pods);
+    if !told && draft.shortfall.is_none() {
+        draft.shortfall = Some(messages::routes_out(world, &draft.target, &routes));
     }
     draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
     Vec::new()
@@ -185,13 +218,27 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
         } else {
             size = size.max(scale::needed(world, shown, intent.size)).min(present);
         }
+        // The last ones go when nothing leads to them any more: no route of ours that goes with this
+        // look, nor one of the user's to the canary destination.
+        if size == 0 && world.desired() > 0 {
+            match traffic.unreachable(world, &target) {
+                Ok(()) => {}
+                Err(at) => {
+                    size = present;
+                    at.into_iter().for_each(|at| draft.check_at(at));
+                }
+            }
+        }
     }
-    let why = messages::canary_size(world, draft, intent.weight);
+    let why = match world.program.strategy {
+        StrategyKind::BlueGreen => messages::colour_size(),
+        _ => messages::canary_size(world, draft, intent.weight),
+    };
     scale::bring_to(world, draft, &target, size, &why);
 }
 
-/// The canary destination moves to the new revision once that has the pods for the step, and never
-/// while a weight, or a proxy's memory of one, still counts on another revision behind it.
+/// The canary destination moves to the new revision once that has the pods for the step, back to stable
+/// before it loses them all, and never while a weight, or a proxy's memory of one, still counts on another revision behind it.
 fn canary_pointer(
     world: &World,
     draft: &mut Draft,
@@ -201,7 +248,12 @@ fn canary_pointer(
 ) -> Option<String> {
     let target = draft.target.clone();
     if traffic.canary.all_at(&target) {
-        return None;
+        let empties = size == 0 && world.desired() > 0;
+        let quiet = traffic.quiet().filter(|_| empties);
+        if let Some(at) = quiet.filter(|at| *at > world.now) {
+            draft.check_at(at);
+        }
+        return quiet.filter(|at| *at <= world.now).and_then(|_| draft.stable.clone());
     }
     let overtaken =
         traffic.canary.elsewhere(&target).is_some_and(|at| draft.stable.as_deref() != Some(at));
@@ -209,7 +261,7 @@ fn canary_pointer(
         match traffic.quiet() {
             Some(at) if at > world.now => {
                 draft.check_at(at);
-                draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+                draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
                 return None;
             }
             Some(_) => {}
@@ -260,8 +312,10 @@ fn allowed_weight(
     let sizes = [intent.size, now, before];
     // Published as the canary's are counted: both follow a scale-up by the same delay.
     let keep = scale::needed_to_keep(world, traffic.serving(world, &stable), goal, &sizes);
-    let allowed = if capacity >= keep {
+    let allowed = if capacity >= keep || is_switched(world, capacity) {
         goal
+    } else if world.program.strategy == StrategyKind::BlueGreen {
+        0
     } else {
         let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
         i32::try_from(carried).unwrap_or(goal).clamp(i32::from(capacity > 0), goal)
@@ -272,6 +326,11 @@ fn allowed_weight(
             Some(messages::shortfall(world, &draft.target, allowed, intent.weight, needed));
     }
     allowed
+}
+
+/// A switch is not undone in part: all users stay with the new colour while it serves at all.
+fn is_switched(world: &World, capacity: u32) -> bool {
+    world.program.strategy == StrategyKind::BlueGreen && capacity > 0
 }
 
 /// The stable destination moves to the new revision once all traffic, and every proxy, is on the
@@ -290,7 +349,7 @@ fn stable_pointer(
         let full = traffic.canary.all_at(&target) && traffic.capacity(world, &target) >= needed;
         if at > world.now {
             draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
             return None;
         }
         return full.then_some(target);
@@ -305,7 +364,7 @@ fn finish_promotion(world: &World, draft: &mut Draft, traffic: &Traffic, wanted:
     let needed = scale::enough(world, world.desired());
     let serving = traffic.stable_capacity(world, &target);
     if serving < needed && !traffic.all_weights_are(0) {
-        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(serving, needed));
+        draft.wait(WaitKind::Pods, messages::waiting_for_endpoints(world, serving, needed));
         return;
     }
     wanted.weight = Some(0);
@@ -316,7 +375,7 @@ fn finish_promotion(world: &World, draft: &mut Draft, traffic: &Traffic, wanted:
     match settle {
         Some(at) if at > world.now => {
             draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
         }
         _ => {
             if traffic.canary.all_at(&target) {

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
-    api::{ConditionType, Phase, Reason, RolloutStatus, SURPLUS_LABEL, Weights},
+    api::{ConditionType, Phase, REVISION_LABEL, Reason, RolloutStatus, SURPLUS_LABEL, Weights},
     world::{ProgramStep, Shift, StrategyKind, WorkloadState, World},
 };
 
@@ -34,11 +34,16 @@ pub(super) fn finish(
     if let Some(traffic) = traffic
         && (draft.stable.is_some() || traffic.all_weights_are(0))
     {
-        let written = draft.written.map(|canary| Weights::of(world.program.total(), canary));
-        let weights = written.unwrap_or_else(|| traffic.shown());
+        let (weights, routes) = match draft.written.take() {
+            Some((canary, routes)) => (Weights::of(world.program.total(), canary), routes),
+            None => (traffic.shown(), traffic.match_routes().to_vec()),
+        };
+        let settled = world.program.shift == Shift::Switch && !draft.in_release();
+        let weights = if settled { Weights::of(world.program.total(), 0) } else { weights };
         draft.status.weights = Some(weights);
+        draft.status.routes = routes;
     }
-    counts(world, &mut draft);
+    counts(world, &mut draft, traffic);
     say(world, &mut draft, traffic, problems);
     conditions(world, &mut draft, problems);
     forget_retired(world, &mut draft);
@@ -119,13 +124,16 @@ fn forget_retired(world: &World, draft: &mut Draft) {
         .retain(|retiring| world.revision(&retiring.revision).is_some_and(|set| set.replicas > 0));
 }
 
-fn counts(world: &World, draft: &mut Draft) {
+fn counts(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let sum = |count: &dyn Fn(&crate::world::ReplicaSet) -> u32| {
         let pods = world.revisions.iter().map(count).fold(0, u32::saturating_add);
         i32::try_from(pods).unwrap_or(i32::MAX)
     };
     let min_ready = world.min_ready();
-    let serving = draft.stable.clone().unwrap_or_else(|| draft.target.clone());
+    let stable = draft.stable.clone().unwrap_or_else(|| draft.target.clone());
+    let colours = world.program.strategy == StrategyKind::BlueGreen;
+    let active = traffic.filter(|_| colours).map(|traffic| traffic.active(draft).to_owned());
+    let serving = active.unwrap_or(stable);
     let of = |revision: &str, count: fn(&crate::world::ReplicaSet) -> u32| {
         let pods = world.revision(revision).map_or(0, count);
         i32::try_from(pods).unwrap_or(i32::MAX)
@@ -137,9 +145,17 @@ fn counts(world: &World, draft: &mut Draft) {
     let available = world.available(&draft.target);
     status.updated_available_replicas = i32::try_from(available).unwrap_or(i32::MAX);
     status.replicas = of(&serving, |set| set.replicas).min(world.rollout.spec.replicas);
-    let labels: Vec<String> =
+    if !world.has_template() {
+        return; // Its selector is known from before.
+    }
+    let mut labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    status.selector = format!("{},!{SURPLUS_LABEL}", labels.join(","));
+    // Of two colours one is in use; else the pods beyond the desired share are marked.
+    labels.push(match colours {
+        true => format!("{REVISION_LABEL}={serving}"),
+        false => format!("!{SURPLUS_LABEL}"),
+    });
+    status.selector = labels.join(",");
 }
 
 /// Phase and message.
@@ -200,6 +216,7 @@ fn settled(
 ) -> (Phase, String) {
     let desired = world.desired();
     let available = world.available(&draft.target);
+    // Without routes there is no weight to fall: Services and pods say it all.
     let unrouted = world.program.shift != Shift::Routes;
     let steady = traffic.is_some_and(|traffic| {
         (unrouted || traffic.all_weights_are(0) && !traffic.reaches_canary())
@@ -212,7 +229,7 @@ fn settled(
     let text = if available < desired {
         messages::waiting_for_pods(world, &draft.target, desired)
     } else {
-        wait.unwrap_or_else(messages::waiting_for_proxies)
+        wait.unwrap_or_else(|| messages::waiting_for_proxies(world))
     };
     (Phase::Progressing, text)
 }

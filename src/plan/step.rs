@@ -191,7 +191,7 @@ fn has_settled(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32)
     match traffic.weights_settle(weight) {
         Some(at) if at > world.now => {
             draft.check_at(at);
-            draft.wait(WaitKind::Other, messages::waiting_for_proxies());
+            draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
             false
         }
         settle => settle.is_some(),
@@ -213,6 +213,17 @@ pub(super) fn routes(world: &World, index: usize) -> Vec<MatchRoute> {
     names.filter_map(|route| last(&route.name)).filter(|route| !route.is_empty()).collect()
 }
 
+/// The routes for some requests that should stand now. While the rest of the steps is skipped, no
+/// further ones come.
+pub(super) fn wanted_routes(world: &World, draft: &Draft, traffic: &Traffic) -> Vec<MatchRoute> {
+    let index = draft.status.step.as_ref().map_or(0, |step| step.index);
+    let mut routes = routes(world, usize::try_from(index).unwrap_or(0));
+    let stands =
+        |route: &MatchRoute| traffic.match_routes().iter().any(|name| name == route.name());
+    routes.retain(|route| !draft.status.promote_full || stands(route));
+    routes
+}
+
 /// Pods that the canary has for its routes, though its weight asks for none.
 pub(super) fn pods_for_routes(world: &World, index: usize, intent: Intent) -> u32 {
     let for_routes = intent.size == SizeRule::MatchWeight && !routes(world, index).is_empty();
@@ -223,8 +234,13 @@ pub(super) fn pods_for_routes(world: &World, index: usize, intent: Intent) -> u3
 fn routes_are_done(world: &World, draft: &mut Draft, traffic: &Traffic, at: usize) -> bool {
     let wanted = routes(world, at);
     let capacity = traffic.capacity(world, &draft.target);
-    if !wanted.is_empty() && capacity == 0 && world.desired() > 0 {
+    if world.desired() == 0 {
+        return true;
+    }
+    // One that stands may still be that of a revision that was overtaken.
+    if !wanted.is_empty() && capacity == 0 {
         draft.wait(WaitKind::Pods, messages::waiting_for_pods(world, &draft.target, 1));
+        return false;
     }
     traffic.has_routes(world, &wanted)
 }

@@ -4,6 +4,8 @@
 //! release goes forward; it is looked for again at each pass, so that a Rollout recovers without an
 //! edit when the missing thing appears.
 
+mod match_routes;
+
 use std::collections::BTreeMap;
 
 use super::{Draft, gate, messages, runs};
@@ -81,6 +83,7 @@ fn spec(world: &World, found: &mut Vec<String>) {
     role_labels(world, found);
     if let Some(canary) = canary {
         steps(&canary.steps, world.program.total(), found);
+        match_routes::named(world, found);
     }
 }
 
@@ -249,6 +252,7 @@ fn routes(world: &World, found: &mut Vec<String>) {
             found.push(format!("{field}.virtualServices[{index}]: {error}"));
         }
     }
+    match_routes::made(world, &split, found);
 }
 
 /// The field that names Istio's routes.

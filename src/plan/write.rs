@@ -4,7 +4,7 @@ use super::{Action, Draft, RouteKind, Write, gate::Traffic, messages};
 use crate::{
     api::{Contest, DestinationRuleRef},
     traffic::istio::{MatchRoute, destination_rule, virtual_service},
-    world::{Route, World},
+    world::{ACTIVE, Route, Shift, StrategyKind, World},
 };
 
 /// Field manager of all our writes, as `managedFields` shows it.
@@ -33,16 +33,17 @@ pub(super) fn is_contested(draft: &Draft) -> bool {
 
 /// Plans the writes towards `wanted`.
 pub(super) fn wanted(world: &World, draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
-    services(draft, traffic, wanted);
+    services(world, draft, traffic, wanted);
     subsets(world, draft, wanted);
     if let Some(weight) = wanted.weight {
         weights(world, draft, traffic, weight, &wanted.extra);
     }
 }
 
-fn services(draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
-    let stable = wanted.stable_at.as_ref().map(|to| (&traffic.stable, to, "stable"));
-    let canary = wanted.canary_at.as_ref().map(|to| (&traffic.canary, to, "canary"));
+fn services(world: &World, draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
+    let [stable, canary] = world.program.roles();
+    let stable = wanted.stable_at.as_ref().map(|to| (&traffic.stable, to, stable));
+    let canary = wanted.canary_at.as_ref().map(|to| (&traffic.canary, to, canary));
     for (pointer, to, role) in stable.into_iter().chain(canary) {
         for (service, at, _) in &pointer.services {
             if at.as_ref() == Some(to) {
@@ -53,7 +54,15 @@ fn services(draft: &mut Draft, traffic: &Traffic, wanted: &Wanted) {
                 from: at.clone(),
                 to: Some(to.clone()),
             };
-            draft.push(write, messages::pointer(role, to));
+            let switch = world.program.shift == Shift::Switch && role == ACTIVE;
+            let back = draft.stable.as_ref() == Some(to);
+            if switch && back {
+                draft.urgent.push(Action { write, why: messages::switch_back(to) });
+            } else if switch && at.is_some() {
+                draft.push(write, messages::switch(to));
+            } else {
+                draft.push(write, messages::pointer(role, to));
+            }
         }
     }
 }
@@ -65,8 +74,9 @@ fn subsets(world: &World, draft: &mut Draft, wanted: &Wanted) {
     let DestinationRuleRef { stable_subset, canary_subset, .. } = reference;
     let mut object = (*rule.object).clone();
     let mut why = Vec::new();
+    let [stable, canary] = world.program.roles();
     for (subset, to, role) in
-        [(stable_subset, &wanted.stable_at, "stable"), (canary_subset, &wanted.canary_at, "canary")]
+        [(stable_subset, &wanted.stable_at, stable), (canary_subset, &wanted.canary_at, canary)]
     {
         let Some(set) = to.as_ref().and_then(|to| world.revision(to)) else { continue };
         // `validate` has tried this already; an error here would show there.
@@ -95,20 +105,27 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
     let references = world.program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
     for (reference, (route, shown)) in references.zip(&traffic.routes) {
         let target = traffic.target(world, reference);
-        let Ok(object) = virtual_service::with_canary_weight(&route.object, target, weight, extra)
-        else {
-            continue;
-        };
+        let edit =
+            |extra| virtual_service::with_canary_weight(&route.object, target, weight, extra);
+        // Somebody edited the route so that ours cannot be made of it any more, which `validate` says:
+        // the weight counts all the same.
+        let Ok(object) = edit(extra).or_else(|_| edit(&[])) else { continue };
         if object == *route.object {
             continue;
         }
-        let edited = is_edited_by_others(draft, route, shown, weight);
+        let standing = virtual_service::match_routes(&route.object, target);
+        let stands = |name: &str| standing.iter().any(|standing| standing == name);
+        let mut names = extra.iter().map(MatchRoute::name);
+        let lost =
+            names.find(|name| draft.status.routes.iter().any(|r| r == name) && !stands(name));
+        let edited = is_edited_by_others(draft, route, shown, weight, lost);
         if edited {
-            count_contest(draft, route, shown, weight);
+            count_contest(draft, route, shown, weight, lost);
         }
         let highest = shown.iter().copied().max().unwrap_or(0);
+        let removes = standing.iter().any(|name| extra.iter().all(|route| route.name() != name));
         // In a contest nothing is written any more but what takes traffic off the canary.
-        if is_contested(draft) && (weight >= highest || !draft.in_release()) {
+        if is_contested(draft) && (weight >= highest && !removes || !draft.in_release()) {
             continue;
         }
         let action = Action {
@@ -120,14 +137,15 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
                 from: Box::new((*route.object).clone()),
                 to: Box::new(object),
             },
-            why: messages::weight(highest, weight, extra),
+            why: why(world, draft, traffic, weight, || messages::weight(highest, weight, extra, &standing)),
         };
+        let names = || extra.iter().map(|route| route.name().to_owned()).collect();
         if edited {
             // So that the same edit, made again before the next status, is seen as one more.
-            draft.written = Some(weight);
+            draft.written = Some((weight, names()));
         }
         if weight < highest || weight == 0 && extra.is_empty() {
-            draft.written = Some(weight);
+            draft.written = Some((weight, names()));
             draft.urgent.push(action);
         } else {
             draft.actions.push(action);
@@ -135,15 +153,41 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
     }
 }
 
-/// Whether the weights were neither left by us nor are on their way: somebody else wrote them since
-/// the status was last written.
-fn is_edited_by_others(draft: &Draft, route: &Route, shown: &[i32], wanted: i32) -> bool {
-    let Some(last) = draft.status.weights else { return false };
-    let foreign = !route.last_writer.is_empty() && route.last_writer != FIELD_MANAGER;
-    foreign && shown.iter().any(|shown| *shown != wanted && *shown != last.canary)
+/// The reason of a change of weights; that of a canary, unless a blue-green release is switched.
+fn why(
+    world: &World,
+    draft: &Draft,
+    traffic: &Traffic,
+    to: i32,
+    canary: impl FnOnce() -> String,
+) -> String {
+    if world.program.strategy != StrategyKind::BlueGreen {
+        return canary();
+    }
+    match &draft.stable {
+        _ if to == world.program.total() => messages::switch(&draft.target),
+        _ if traffic.stable.all_at(&draft.target) => messages::switch_settles(&draft.target),
+        Some(stable) if to == 0 => messages::switch_back(stable),
+        _ => canary(),
+    }
 }
 
-fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32) {
+/// Whether the weights were neither left by us nor are on their way, or a route of ours is `lost`:
+/// somebody else wrote them since the status was last written.
+fn is_edited_by_others(
+    draft: &Draft,
+    route: &Route,
+    shown: &[i32],
+    wanted: i32,
+    lost: Option<&str>,
+) -> bool {
+    let Some(last) = draft.status.weights else { return false };
+    let foreign = !route.last_writer.is_empty() && route.last_writer != FIELD_MANAGER;
+    let weights = || shown.iter().any(|shown| *shown != wanted && *shown != last.canary);
+    foreign && (lost.is_some() || weights())
+}
+
+fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32, lost: Option<&str>) {
     let object = format!("VirtualService {}/{}", route.namespace, route.name);
     let count = draft.status.contest.as_ref().map_or(0, |contest| contest.count) + 1;
     // Once contested, the count stays: it would otherwise change the status at each look.
@@ -151,7 +195,11 @@ fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32) {
     let contest = Contest { count, by: route.last_writer.clone(), object };
     if draft.status.contest.as_ref() != Some(&contest) {
         let found = shown.iter().copied().max().unwrap_or(0);
-        let note = messages::route_edited(&contest, found, wanted, count > TOLERATED_EDITS);
+        let edit = match lost.filter(|_| found == wanted) {
+            Some(lost) => messages::route_taken(&contest, lost),
+            None => messages::weight_set(&contest, found, wanted),
+        };
+        let note = messages::route_edited(edit, count > TOLERATED_EDITS);
         draft.note(note);
     }
     draft.status.contest = Some(contest);

@@ -93,7 +93,7 @@ impl Default for Metrics {
         registry.register("rollout_step", "Index of the present step", metrics.step.clone());
         registry.register(
             "rollout_canary_weight",
-            "Canary weight, percent",
+            "Canary weight, percent, or parts of traffic.maxWeight",
             metrics.weight.clone(),
         );
         registry.register(

@@ -5,6 +5,8 @@
 //! the same story: at each instant first the cluster's own controllers, then one pass of ours, until
 //! nobody has anything to do; then the clock moves to whatever is due next.
 
+mod view;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -26,10 +28,10 @@ use super::{
     deliver,
     invariants::{self, Checker},
     mesh::{self, Mesh},
-    scenario::expect::Objects,
-    traffic::Totals,
     transcript::Story,
 };
+pub use view::View;
+
 use crate::{
     apply::Journal,
     controller::{self, Context, Settings, clock::Clock, lease::LeaseFence, queue::Queue},
@@ -56,6 +58,8 @@ pub struct Simulation {
     told: u64,
     story: Story,
     history: Vec<Change>,
+    /// The version at the last action of people.
+    marked: u64,
     checkers: BTreeMap<String, Checker>,
     broken: Vec<String>,
 }
@@ -117,6 +121,7 @@ impl Simulation {
             reasons,
             story: Story::new(start),
             history: Vec::new(),
+            marked: 0,
             checkers: BTreeMap::new(),
             broken: Vec::new(),
         }
@@ -186,6 +191,16 @@ impl Simulation {
     /// The controller is gone, whatever it was about to do.
     pub fn stop_controller(&mut self) {
         self.controller = None;
+    }
+
+    /// Changes what pods use from now on.
+    pub fn set_load(&mut self, load: actors::Load) {
+        self.actors.set_load(load);
+    }
+
+    /// From here on it is watched how many pods are ready.
+    pub fn mark(&mut self) {
+        self.marked = locked(&self.store).version();
     }
 
     /// Adds a line to the story.
@@ -275,6 +290,16 @@ impl Simulation {
         while self.step(at).await {}
     }
 
+    /// Whether all Deployments have the pods that they want.
+    pub fn are_deployed(&self) -> bool {
+        let store = self.store();
+        let mut all = store.list(&resource::DEPLOYMENT, None);
+        all.all(|(_, object)| {
+            object["status"]["availableReplicas"].as_i64().unwrap_or(0)
+                >= object["spec"]["replicas"].as_i64().unwrap_or(1)
+        })
+    }
+
     /// Whether a look at every object, though nothing changed, writes nothing.
     pub async fn is_calm(&mut self) -> bool {
         self.settle().await;
@@ -322,7 +347,8 @@ impl Simulation {
     /// The objects of one namespace, for expectations. Nothing may be written while it is held.
     pub fn view(&self, namespace: &str) -> View<'_> {
         let namespace = namespace.to_owned();
-        View { store: self.store(), mesh: &self.mesh, history: &self.history, namespace }
+        let (mesh, history, marked) = (&self.mesh, &self.history, self.marked);
+        View { store: self.store(), mesh, history, marked, namespace }
     }
 }
 
@@ -349,45 +375,5 @@ impl Running {
             }
         }
         self.delivered = store.version();
-    }
-}
-
-/// The objects of one namespace at one instant, and all that they have been.
-pub struct View<'a> {
-    store: MutexGuard<'a, Store>,
-    mesh: &'a Mesh,
-    history: &'a [Change],
-    namespace: String,
-}
-
-impl View<'_> {
-    fn namespace_of(&self, resource: &Resource) -> &str {
-        if resource.namespaced { &self.namespace } else { "" }
-    }
-}
-
-impl Objects for View<'_> {
-    fn get(&self, kind: &str, name: &str) -> &Value {
-        let found = resource::named(kind)
-            .and_then(|resource| self.store.get(resource, self.namespace_of(resource), name));
-        found.map_or(&Value::Null, |object| &**object)
-    }
-
-    fn all(&self, kind: &str) -> Vec<&Value> {
-        let resource = resource::named(kind);
-        let all =
-            resource.map(|resource| self.store.list(resource, Some(self.namespace_of(resource))));
-        all.into_iter().flatten().map(|(_, object)| &**object).collect()
-    }
-
-    fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>> {
-        let is = |change: &&Change| {
-            change.resource.kind == kind && change.key.0 == self.namespace && change.key.1 == name
-        };
-        self.history.iter().filter(is).filter_map(|change| change.after.clone()).collect()
-    }
-
-    fn requests(&self) -> Option<Totals> {
-        Some(self.mesh.totals())
     }
 }

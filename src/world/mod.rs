@@ -16,7 +16,7 @@ mod routes;
 mod workload;
 
 pub use pods::{Pod, ReplicaSet};
-pub use program::{Program, ProgramStep, Shift, StrategyKind};
+pub use program::{ACTIVE, Program, ProgramStep, Shift, StrategyKind};
 pub use routes::{DestinationRule, Endpoints, Route, Service};
 pub use workload::{Workload, WorkloadKind, WorkloadState};
 

@@ -16,6 +16,9 @@ const LONGEST_RAMP: usize = 200;
 /// Time that Services and proxies get to follow a change where no `propagationDelay` says another.
 const PROPAGATION_DELAY: Duration = Duration::from_secs(2);
 
+/// What the destination is called that users of a blue-green workload reach.
+pub const ACTIVE: &str = "active";
+
 /// The strategies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrategyKind {
@@ -223,6 +226,14 @@ impl Program {
         match self.strategy {
             StrategyKind::BlueGreen => ["activeService", "previewService"],
             StrategyKind::Canary | StrategyKind::Rolling => ["stableService", "canaryService"],
+        }
+    }
+
+    /// What the two destinations are called: stable's, canary's.
+    pub fn roles(&self) -> [&'static str; 2] {
+        match self.strategy {
+            StrategyKind::BlueGreen => [ACTIVE, "preview"],
+            StrategyKind::Canary | StrategyKind::Rolling => ["stable", "canary"],
         }
     }
 

@@ -21,13 +21,15 @@ use sluice::sim::invariants::{Change, Key};
 use tokio::{sync::watch, task::JoinSet};
 
 /// The kinds that are recorded: group, version, kind, plural.
-const KINDS: [(&str, &str, &str, &str); 10] = [
+const KINDS: [(&str, &str, &str, &str); 12] = [
     ("sluice.dev", "v1alpha1", "Rollout", "rollouts"),
     ("sluice.dev", "v1alpha1", "AnalysisRun", "analysisruns"),
     ("apps", "v1", "ReplicaSet", "replicasets"),
+    ("apps", "v1", "Deployment", "deployments"),
     ("", "v1", "Pod", "pods"),
     ("", "v1", "Service", "services"),
     ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+    ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     ("batch", "v1", "Job", "jobs"),
     ("networking.istio.io", "v1", "VirtualService", "virtualservices"),
     ("networking.istio.io", "v1", "DestinationRule", "destinationrules"),
@@ -41,6 +43,8 @@ pub struct Seen {
     pub changes: Vec<Change>,
     /// The present objects.
     pub present: BTreeMap<Key, Arc<Value>>,
+    /// The last version at the last action of people.
+    pub marked: u64,
     versions: BTreeMap<Key, u64>,
 }
 
@@ -66,6 +70,11 @@ impl Seen {
         let mut changes = self.changes.clone();
         changes.sort_by_key(|change| change.version);
         changes
+    }
+
+    /// From here on it is watched how many pods are ready.
+    pub fn mark(&mut self) {
+        self.marked = self.changes.iter().map(|change| change.version).max().unwrap_or(0);
     }
 
     /// Texts of the Events about `name` with this reason.

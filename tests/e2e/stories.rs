@@ -4,19 +4,20 @@
 use std::{path::Path, sync::Arc};
 
 use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
-    api::{ApiResource, DeleteParams, DynamicObject, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, EvictParams, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
 use sluice::{
     api::{COMMAND_ANNOTATION, Command, REVISION_LABEL},
     sim::{
-        api::resource,
+        api::{http::selector::Selector, resource},
         scenario::{
             Action, Order, Patch, Pods, Refused, Scenario as Story,
-            expect::{self, Expectation, Objects, differences},
+            expect::{self, Expectation, Objects, differences, fewest_ready},
         },
         traffic::Totals,
     },
@@ -86,6 +87,9 @@ impl<'a> Player<'a> {
     }
 
     async fn act(&mut self, place: &str, action: &Action) {
+        if !action.looks_on() {
+            self.scenario.seen().mark();
+        }
         let done = match action {
             Action::Until(expected) => {
                 self.until(place, expected).await;
@@ -189,7 +193,8 @@ impl<'a> Player<'a> {
         let answer = match &refused.action {
             Action::Apply(object) => self.apply("kubectl", object).await,
             Action::Patch(patch) => self.patch(patch).await,
-            _ => panic!("{place}: only apply and patch can be refused"),
+            Action::Pods(pods) => self.pods(pods).await,
+            _ => panic!("{place}: only apply, patch and pods can be refused"),
         };
         let error = answer.expect_err("the API server refuses it").to_string();
         assert!(error.contains(&refused.because), "{place}: refused for another reason: {error}");
@@ -236,6 +241,12 @@ impl<'a> Player<'a> {
         };
         assert!(!names.is_empty(), "no pod has image {}", pods.of);
         for name in names {
+            if pods.evict {
+                let api: Api<Pod> =
+                    Api::namespaced(self.scenario.client(), &self.scenario.namespace);
+                api.evict(&name, &EvictParams::default()).await?;
+                continue;
+            }
             if pods.delete {
                 self.api("Pod").delete(&name, &DeleteParams::default()).await?;
                 continue;
@@ -267,6 +278,14 @@ impl Objects for Seen {
     fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>> {
         let of = self.changes.iter().filter(|change| change.key.0 == kind && change.key.1 == name);
         of.filter_map(|change| change.object.clone()).collect()
+    }
+
+    fn fewest_ready(&self, selector: &Selector) -> usize {
+        let changes = self.in_order();
+        let pods = changes.iter().filter(|change| change.key.0 == "Pod");
+        let seen =
+            pods.map(|change| (change.version, change.key.1.as_str(), change.object.as_deref()));
+        fewest_ready(seen, self.marked, selector)
     }
 
     fn requests(&self) -> Option<Totals> {

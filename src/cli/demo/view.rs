@@ -113,8 +113,9 @@ fn revisions(snapshot: &Snapshot, status: &RolloutStatus) -> Vec<(String, Cell)>
         let image = spec.and_then(|spec| spec.containers.first()?.image.clone());
         let image = image.unwrap_or_default();
         let text = format!(
-            "{} {weight:>3} %   {ready} of {} pods ready   {image}",
-            header::bar(weight),
+            "{} {:>5}   {ready} of {} pods ready   {image}",
+            header::bar(weight, weights),
+            state::part(weight, weights).replacen('%', " %", 1),
             pods.len()
         );
         (name.to_owned(), text)

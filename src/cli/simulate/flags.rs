@@ -133,7 +133,7 @@ impl Flags {
         Users {
             requests_per_minute: Some(self.requests.0),
             errors: Some(self.errors),
-            incidents: Vec::new(),
+            ..Users::default()
         }
     }
 }

@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::sim::traffic::Count;
 
+/// Requests of the old version that say little of its rate of errors.
+const FEW: u64 = 1000;
+
 /// Users' requests during a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,8 +27,8 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// From the counts of all and of the new version. Where the old version had no requests, its
-    /// rate is `base_errors`.
+    /// From the counts of all and of the new version. Where the old version had too few requests to
+    /// tell its rate, that is `base_errors`.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -34,7 +37,7 @@ impl Requests {
     )]
     pub fn of(all: Count, canary: Count, base_errors: f64) -> Self {
         let (sent, failed) = (all.sent - canary.sent, all.errors - canary.errors);
-        let rate = if sent == 0 { base_errors } else { failed as f64 / sent as f64 };
+        let rate = if sent < FEW { base_errors } else { failed as f64 / sent as f64 };
         let anyway = canary.sent as f64 * rate;
         let more = canary.failed() as f64 - anyway;
         // Failures are rare and come by chance: their number strays by its square root.
@@ -56,6 +59,7 @@ pub(super) fn minus(now: Count, before: Count) -> Count {
         sent: now.sent.saturating_sub(before.sent),
         errors: now.errors.saturating_sub(before.errors),
         lost: now.lost.saturating_sub(before.lost),
+        copies: now.copies.saturating_sub(before.copies),
     }
 }
 
@@ -65,8 +69,8 @@ mod tests {
 
     #[test]
     fn what_would_have_failed_anyway_is_not_the_canarys_fault() {
-        let all = Count { sent: 3000, errors: 70, lost: 2 };
-        let canary = Count { sent: 1000, errors: 50, lost: 0 };
+        let all = Count { sent: 3000, errors: 70, lost: 2, copies: 0 };
+        let canary = Count { sent: 1000, errors: 50, lost: 0, copies: 0 };
         let requests = Requests::of(all, canary, 0.0);
         // The old version: 20 of 2000, 1 %; 10 of the canary's 1000 would have failed as well.
         assert_eq!(requests.because_of_canary, 40);
@@ -75,14 +79,14 @@ mod tests {
 
     #[test]
     fn what_chance_explains_is_nobodys_fault() {
-        let all = Count { sent: 865_727, errors: 862, lost: 0 };
-        let canary = Count { sent: 430_236, errors: 443, lost: 0 };
+        let all = Count { sent: 865_727, errors: 862, lost: 0, copies: 0 };
+        let canary = Count { sent: 430_236, errors: 443, lost: 0, copies: 0 };
         assert_eq!(Requests::of(all, canary, 0.001).because_of_canary, 0);
     }
 
     #[test]
     fn without_requests_to_the_old_version_its_rate_is_the_base() {
-        let all = Count { sent: 1000, errors: 10, lost: 0 };
+        let all = Count { sent: 1000, errors: 10, lost: 0, copies: 0 };
         assert_eq!(Requests::of(all, all, 0.001).because_of_canary, 9);
     }
 }

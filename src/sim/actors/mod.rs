@@ -8,6 +8,7 @@
 //! Time passes only between calls of [`Actors::settle`]: whoever owns the clock moves it on to
 //! [`Actors::next_due`], or to something of its own that comes before.
 
+mod autoscaler;
 mod budget;
 mod cluster;
 mod deployment;
@@ -27,8 +28,9 @@ mod settings;
 
 use jiff::Timestamp;
 
-pub use self::settings::{Settings, Version};
+pub use self::settings::{Load, Settings, Version};
 use self::{
+    autoscaler::Autoscalers,
     cluster::Cluster,
     index::Index,
     job::Jobs,
@@ -54,6 +56,7 @@ pub struct Actors {
     scheduler: Scheduler,
     kubelet: Kubelet,
     jobs: Jobs,
+    autoscalers: Autoscalers,
     replica_sets: ReplicaSets,
 }
 
@@ -61,6 +64,11 @@ impl Actors {
     /// Actors that have seen nothing.
     pub fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
+    }
+
+    /// Changes what pods use from now on.
+    pub fn set_load(&mut self, load: Load) {
+        self.settings.load = load;
     }
 
     /// Carries out all that is to be done at the store's present time: reacts to changes since its
@@ -154,6 +162,7 @@ impl Actors {
             Actor::JobPods => job::free(cluster, key),
             Actor::Endpoints => endpoints::sync(cluster, key),
             Actor::Budgets => return budget::sync(cluster, key),
+            Actor::Autoscalers => return self.autoscalers.sync(cluster, key),
             Actor::Quotas => quota::sync(cluster, key),
             Actor::Garbage => garbage::collect(cluster, task.resource, key),
             Actor::Namespaces => garbage::empty(cluster, key),

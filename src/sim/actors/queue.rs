@@ -25,6 +25,8 @@ pub enum Actor {
     Endpoints,
     /// Counts what may be disrupted.
     Budgets,
+    /// Scales what autoscalers name.
+    Autoscalers,
     /// Counts what quotas limit.
     Quotas,
     /// Deletes what belongs to nothing.

@@ -14,7 +14,8 @@ use super::{
 use crate::sim::api::{
     Key, Resource, Store,
     resource::{
-        DEPLOYMENT, DISRUPTION_BUDGET, JOB, NAMESPACE, POD, REPLICA_SET, RESOURCE_QUOTA, SERVICE,
+        AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, JOB, NAMESPACE, POD, REPLICA_SET,
+        RESOURCE_QUOTA, SERVICE,
     },
 };
 
@@ -66,6 +67,13 @@ impl Router<'_> {
             }
             "Deployment" => self.add(Actor::Deployments, &DEPLOYMENT, key),
             "Job" => self.add(Actor::Jobs, &JOB, key),
+            // It looks when its time has come, whatever changes.
+            "HorizontalPodAutoscaler" if before.is_none() => {
+                let task =
+                    Task { actor: Actor::Autoscalers, resource: &AUTOSCALER, key: key.clone() };
+                let seconds = super::autoscaler::PERIOD_SECONDS;
+                self.queue.add_by(task, object::after(self.now, seconds));
+            }
             "ResourceQuota" if after.is_some() => self.add(Actor::Quotas, &RESOURCE_QUOTA, key),
             "PodDisruptionBudget" => self.add(Actor::Budgets, &DISRUPTION_BUDGET, key),
             "Namespace" if self.index.is_closing(&key.1) => {

@@ -20,6 +20,8 @@ pub struct Settings {
     pub terminate_after: SignedDuration,
     /// From a change of a Service or of its pods until its EndpointSlice says so. Default 100 ms.
     pub publish_after: SignedDuration,
+    /// What pods use of the nodes, for autoscalers.
+    pub load: Load,
     /// From a change of a Job's pods until the Job controller looks at it. Default 1 s, as in
     /// Kubernetes.
     pub job_batch: SignedDuration,
@@ -33,9 +35,19 @@ impl Default for Settings {
             delay: SignedDuration::from_millis(300),
             terminate_after: SignedDuration::from_secs(3),
             publish_after: SignedDuration::from_millis(100),
+            load: Load::default(),
             job_batch: SignedDuration::from_secs(1),
         }
     }
+}
+
+/// What pods use; nothing is measured unless it is said here or in annotations of theirs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Millicores in all, which the pods of a workload that are ready share.
+    pub cpu: Option<i64>,
+    /// Mebibytes that each running pod uses.
+    pub memory: Option<i64>,
 }
 
 /// How the pods of a version behave.

@@ -5,6 +5,7 @@
 //! not its fault, what it writes next is. Rules 2 and 3 speak of releases; before the first
 //! deployment is complete there is no stable revision to protect.
 
+mod colours;
 mod routes;
 mod sizes;
 #[cfg(test)]
@@ -76,7 +77,11 @@ impl Checker {
             match change.key.0 {
                 "VirtualService" => step.route(&mut sentences),
                 "DestinationRule" => step.rule(&mut sentences),
-                "Service" => step.service(&mut sentences),
+                "Service" => {
+                    step.service(&mut sentences);
+                    step.switch(&mut sentences);
+                }
+                "Rollout" => step.decided(&mut sentences),
                 "ReplicaSet" => step.size(&mut sentences),
                 _ => {}
             }
@@ -144,10 +149,12 @@ impl Step<'_> {
         if rollout.without_weights(self.before) != rollout.without_weights(self.after) {
             found.push("more than weights was changed".into());
         }
+        self.added(found);
         let before = rollout.weights(self.before);
         for (index, (stable, canary)) in rollout.weights(self.after).into_iter().enumerate() {
-            if stable + canary != 100 {
-                found.push(format!("weights {stable} and {canary} do not sum to 100"));
+            let total = rollout.total();
+            if stable + canary != total {
+                found.push(format!("weights {stable} and {canary} do not sum to {total}"));
             }
             let (had_stable, had_canary) = before.get(index).copied().unwrap_or((0, 0));
             if rollout.aborted() && canary > had_canary {
@@ -169,6 +176,26 @@ impl Step<'_> {
         }
     }
 
+    /// Rules 1, 2 and 4 for routes that Sluice added for some requests.
+    fn added(&self, found: &mut Vec<String>) {
+        let rollout = self.rollout;
+        found.extend(rollout.wrong_added(self.after));
+        let added = rollout.added(self.after);
+        let before = rollout.added(self.before);
+        for one in &added {
+            let known = before.iter().any(|before| before["name"] == one["name"]);
+            if rollout.aborted() && !known {
+                found.push(format!("managed route {} was added in an abort", one["name"]));
+            }
+        }
+        if !added.is_empty() && rollout.replicas() > 0 {
+            let pods = rollout.canary(self.state).serving(self.state);
+            if pods.is_empty() {
+                found.push("a managed route leads to the canary, which has no serving pod".into());
+            }
+        }
+    }
+
     /// Rule 2: a destination with weight reaches ready, published pods: enough of them where the
     /// weight rises, and never none.
     fn serves(&self, to: &Destination, weight: i64, strict: bool, found: &mut Vec<String>) {
@@ -176,7 +203,8 @@ impl Step<'_> {
         if desired == 0 {
             return;
         }
-        let need = if strict && !self.rollout.sets_scale() { share(desired, weight) } else { 1 };
+        let of = |weight| share(desired, weight, self.rollout.total());
+        let need = if strict && !self.rollout.sets_scale() { of(weight) } else { 1 };
         let pods = to.serving(self.state);
         if i64::try_from(pods.len()).unwrap_or(i64::MAX) < need {
             found.push(format!(
@@ -239,8 +267,14 @@ impl Step<'_> {
                 }
             }
         }
-        for to in [stable, canary].iter().filter(|to| moved(to)) {
-            if to.ready(self.state).is_empty() {
+        let added = !rollout.all_added(self.state).is_empty();
+        if added && had_canary && moved(&canary) && canary.serving(self.state).is_empty() {
+            found.push("a managed route leads to the canary, which has no serving pod".into());
+        }
+        let before = [rollout.stable(&past), rollout.canary(&past)];
+        for (to, was) in [stable, canary].iter().zip(before).filter(|(to, _)| moved(to)) {
+            // From nobody to nobody takes nothing from anybody.
+            if to.ready(self.state).is_empty() && !was.ready(&past).is_empty() {
                 found.push(format!("{} selects no ready pod", to.name));
             }
         }
@@ -265,6 +299,9 @@ impl Step<'_> {
         let size = self.after["spec"]["replicas"].as_i64().unwrap_or(0);
         let had = self.before["spec"]["replicas"].as_i64().unwrap_or(0);
         let revision = self.after["metadata"]["labels"][REVISION].as_str().unwrap_or_default();
+        if self.rollout.is_blue_green() && size > had {
+            return self.colour_grows(size, found);
+        }
         if size > had {
             self.grows(found);
             return;
@@ -277,12 +314,19 @@ impl Step<'_> {
         if self.rollout.stable_revision().is_none() || desired == 0 {
             return;
         }
+        self.colour_shrinks(revision, size, found);
         let ends = [self.rollout.stable(self.state), self.rollout.canary(self.state)];
+        let reached = ends[1].revision(self.state).as_deref() == Some(revision);
+        if reached && size == 0 && !self.rollout.all_added(self.state).is_empty() {
+            found.push(format!(
+                "a managed route leads to revision {revision}, and it falls to 0 pods"
+            ));
+        }
         for (weight_stable, weight_canary) in self.rollout.all_weights(self.state) {
             for (to, weight) in ends.iter().zip([weight_stable, weight_canary]) {
                 let reaches = to.revision(self.state).as_deref() == Some(revision);
-                let need =
-                    if self.rollout.sets_scale() { 1 } else { share(desired, weight).max(1) };
+                let share = share(desired, weight, self.rollout.total());
+                let need = if self.rollout.sets_scale() { 1 } else { share.max(1) };
                 if reaches && size < need {
                     found.push(format!(
                         "{} reaches revision {revision} with weight {weight}, and it falls to {size} pods",
@@ -294,9 +338,9 @@ impl Step<'_> {
     }
 }
 
-/// `percent` of `pods`, rounded up.
-fn share(pods: i64, percent: i64) -> i64 {
-    (pods * percent + 99) / 100
+/// `part` of a `total` of `pods`, rounded up.
+fn share(pods: i64, part: i64, total: i64) -> i64 {
+    (pods * part + total - 1) / total
 }
 
 /// Whether the controller is the last writer of a field, as `managedFields` say.

@@ -4,19 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{REVISION, State, ready_pods};
+use super::{REVISION, State, colours, ready_pods};
 
 /// A Rollout, read from its JSON and not through the product's own types.
 pub(super) struct Rollout<'a> {
     object: &'a Value,
     canary: &'a Value,
-    istio: &'a Value,
+    pub(super) istio: &'a Value,
+    /// What the fields of its two Services are called.
+    pub(super) services: [&'static str; 2],
 }
 
 impl<'a> Rollout<'a> {
     pub(super) fn new(object: &'a Value) -> Self {
-        let canary = &object["spec"]["strategy"]["canary"];
-        Self { object, canary, istio: &canary["traffic"]["istio"] }
+        let (canary, services) = colours::strategy(object);
+        Self { object, canary, istio: &canary["traffic"]["istio"], services }
+    }
+
+    /// The name of its stable Service, or of its canary Service.
+    pub(super) fn service(&self, which: usize) -> Option<&'a str> {
+        self.canary[self.services[which]].as_str()
     }
 
     pub(super) fn name(&self) -> &'a str {
@@ -49,6 +56,76 @@ impl<'a> Rollout<'a> {
         steps.into_iter().flatten().any(|step| !step["setCanaryScale"].is_null())
     }
 
+    /// What the weights of a route sum to.
+    pub(super) fn total(&self) -> i64 {
+        self.canary["traffic"]["maxWeight"].as_i64().unwrap_or(100)
+    }
+
+    /// Names of the routes that Sluice may add, in their order, then of those that it added before the
+    /// spec forgot them.
+    fn managed(&self) -> Vec<&'a str> {
+        let routes = self.canary["traffic"]["managedRoutes"].as_array();
+        let listed = routes.into_iter().flatten().map(|route| &route["name"]);
+        let former = self.object["status"]["routes"].as_array().into_iter().flatten();
+        listed.chain(former).filter_map(Value::as_str).collect()
+    }
+
+    /// Whether a route is one that Sluice may add.
+    fn may_add(&self, route: &Value) -> bool {
+        route["name"].as_str().is_some_and(|name| self.managed().contains(&name))
+    }
+
+    /// The routes in a VirtualService that Sluice may add.
+    pub(super) fn added(&self, route: &'a Value) -> Vec<&'a Value> {
+        let routes = route["spec"]["http"].as_array().into_iter().flatten();
+        routes.filter(|one| self.may_add(one)).collect()
+    }
+
+    /// Names of the routes that Sluice added, in all VirtualServices.
+    pub(super) fn all_added(&self, state: &State) -> Vec<String> {
+        let routes =
+            self.route_names().filter_map(|name| state.get(&("VirtualService", name.to_owned())));
+        let http = |route: &Value| route["spec"]["http"].as_array().cloned().unwrap_or_default();
+        let added = routes.flat_map(|route| http(route)).filter(|one| self.may_add(one));
+        added.filter_map(|one| one["name"].as_str().map(String::from)).collect()
+    }
+
+    /// What is wrong with the routes that Sluice added: they stand before all others, in the order of
+    /// `managedRoutes`, each once for each route that it may be made of, and lead to the canary.
+    pub(super) fn wrong_added(&self, route: &Value) -> Vec<String> {
+        let http = route["spec"]["http"].as_array().map_or(&[][..], Vec::as_slice);
+        let end = http.iter().take_while(|one| self.may_add(one)).count();
+        let mut wrong = Vec::new();
+        if http[end..].iter().any(|one| self.may_add(one)) {
+            wrong.push("a managed route does not stand before all others".to_owned());
+        }
+        let managed = self.managed();
+        let place = |one: &Value| managed.iter().position(|name| one["name"] == **name);
+        let places: Vec<_> = http[..end].iter().map(place).collect();
+        if !places.is_sorted() {
+            wrong.push("the managed routes are not in their order".to_owned());
+        }
+        let weighted = self.weights(route).len();
+        for (at, name) in managed.iter().enumerate() {
+            let count = places.iter().filter(|place| **place == Some(at)).count();
+            if count > weighted {
+                wrong.push(format!("managed route {name} stands there {count} times"));
+            }
+        }
+        let (field, value) = self.ends()[1];
+        for one in &http[..end] {
+            let end = |end: &Value| short(&end[field]) == short(value);
+            let routed = one["route"].as_array().into_iter().flatten();
+            let copied = one["mirrors"].as_array().into_iter().flatten();
+            let mut ends =
+                routed.chain(copied).map(|to| &to["destination"]).chain([&one["mirror"]]);
+            if !ends.any(end) {
+                wrong.push(format!("managed route {} does not lead to the canary", one["name"]));
+            }
+        }
+        wrong
+    }
+
     pub(super) fn names_route(&self, name: &str) -> bool {
         self.route_names().any(|route| route == name)
     }
@@ -58,7 +135,7 @@ impl<'a> Rollout<'a> {
     }
 
     pub(super) fn names_service(&self, name: &str) -> bool {
-        self.canary["stableService"] == *name || self.canary["canaryService"] == *name
+        self.service(0) == Some(name) || self.service(1) == Some(name)
     }
 
     fn route_names(&self) -> impl Iterator<Item = &'a str> {
@@ -70,16 +147,16 @@ impl<'a> Rollout<'a> {
     fn ends(&self) -> [(&'static str, &'a Value); 2] {
         let rule = &self.istio["destinationRule"];
         if rule.is_null() {
-            [("host", &self.canary["stableService"]), ("host", &self.canary["canaryService"])]
+            self.services.map(|field| ("host", &self.canary[field]))
         } else {
             [("subset", &rule["stableSubset"]), ("subset", &rule["canarySubset"])]
         }
     }
 
-    /// Weights (stable, canary) of the routes that lead to both.
+    /// Weights (stable, canary) of the routes that lead to both, but for those that Sluice added.
     pub(super) fn weights(&self, route: &Value) -> Vec<(i64, i64)> {
         let mut found = Vec::new();
-        for one in every(route) {
+        for one in every(route).filter(|one| !self.may_add(one)) {
             let weight = |(field, value): (&str, &Value)| {
                 let ends = one["route"].as_array().into_iter().flatten();
                 let mut ends = ends.filter(|end| short(&end["destination"][field]) == short(value));
@@ -100,10 +177,13 @@ impl<'a> Rollout<'a> {
         routes.flat_map(|route| self.weights(route)).collect()
     }
 
-    /// A VirtualService without the weights of its managed routes, and without what the API server
-    /// changes with each write.
+    /// A VirtualService without the weights and the routes that are Sluice's, and without what the API
+    /// server changes with each write.
     pub(super) fn without_weights(&self, route: &Value) -> Value {
         let mut bare = bare(route);
+        if let Some(http) = bare["spec"]["http"].as_array_mut() {
+            http.retain(|one| !self.may_add(one));
+        }
         let [stable, canary] = self.ends();
         for kind in ["http", "tls", "tcp"] {
             for one in bare["spec"][kind].as_array_mut().into_iter().flatten() {
@@ -137,13 +217,11 @@ impl<'a> Rollout<'a> {
     }
 
     pub(super) fn stable(&self, state: &State) -> Destination {
-        let service = self.canary["stableService"].as_str();
-        self.destination("the stable destination", service, self.ends()[0], state)
+        self.destination("the stable destination", self.service(0), self.ends()[0], state)
     }
 
     pub(super) fn canary(&self, state: &State) -> Destination {
-        let service = self.canary["canaryService"].as_str();
-        self.destination("the canary destination", service, self.ends()[1], state)
+        self.destination("the canary destination", self.service(1), self.ends()[1], state)
     }
 
     fn destination(

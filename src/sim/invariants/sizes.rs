@@ -99,6 +99,6 @@ impl Step<'_> {
 fn pods(value: &Value, default: &str, desired: i64, up: bool) -> i64 {
     let text = value.as_str().unwrap_or(default);
     let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
-    let of_percent = if up { share(desired, percent) } else { desired * percent / 100 };
+    let of_percent = if up { share(desired, percent, 100) } else { desired * percent / 100 };
     value.as_i64().unwrap_or(of_percent)
 }

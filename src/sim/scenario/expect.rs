@@ -2,6 +2,8 @@
 //!
 //! In: an [`Expectation`] and the objects. Out: nothing, or sentences that say what was found instead.
 
+mod pods;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
@@ -10,11 +12,13 @@ use serde_json::Value;
 use crate::{
     api::{COMMAND_ANNOTATION, REVISION_LABEL},
     sim::{
-        api::{Resource, resource},
+        api::{Resource, http::selector::Selector, resource},
         invariants,
         traffic::Totals,
     },
 };
+
+pub use pods::fewest_ready;
 
 /// What must be true. What is not named may be anything.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -53,6 +57,13 @@ pub struct Expectation {
     /// Ready pods by the image of their revision.
     #[serde(default)]
     pub ready: BTreeMap<String, i64>,
+    /// Labels that all ready pods of an image carry; null for `not there`.
+    #[serde(default)]
+    pub pod_labels: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    /// At no moment since the last action were fewer pods ready that the Rollout selects, or the
+    /// Deployment that it refers to. A pod that is being deleted is not.
+    #[serde(default)]
+    pub ready_at_least: Option<usize>,
     /// Images of the ReplicaSets that exist, with pods or without, in alphabetical order.
     #[serde(default)]
     pub sets: Option<Vec<String>>,
@@ -96,6 +107,9 @@ pub struct Expectation {
     /// The fewest requests that pods of an image answered.
     #[serde(default)]
     pub served: BTreeMap<String, u64>,
+    /// The fewest copies of requests that pods of an image got.
+    #[serde(default)]
+    pub copied: BTreeMap<String, u64>,
     /// Texts that no object contains, Secrets left aside.
     #[serde(default)]
     pub nowhere: Vec<String>,
@@ -112,6 +126,8 @@ pub trait Objects {
     fn all(&self, kind: &str) -> Vec<&Value>;
     /// All states that an object has had, oldest first.
     fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>>;
+    /// The fewest pods of a selector that were ready at once since the last action.
+    fn fewest_ready(&self, selector: &Selector) -> usize;
     /// What became of the users' requests; nothing where there are no such users.
     fn requests(&self) -> Option<Totals>;
 }
@@ -123,6 +139,7 @@ pub fn differences(expected: &Expectation, rollout: &str, objects: &dyn Objects)
     let mut look = Look { objects, name, object, status: &object["status"], found: Vec::new() };
     look.status(expected);
     look.revisions(expected);
+    look.pods(expected);
     look.routes(expected);
     look.others(expected);
     look.requests(expected);
@@ -225,8 +242,11 @@ impl Look<'_> {
     }
 
     fn routes(&mut self, expected: &Expectation) {
-        let reference = "/spec/strategy/canary/traffic/istio/virtualServices/0/name";
-        let route = self.object.pointer(reference).and_then(Value::as_str).unwrap_or_default();
+        let named = |strategy: &str| {
+            let path = format!("/spec/strategy/{strategy}/traffic/istio/virtualServices/0/name");
+            self.object.pointer(&path).and_then(Value::as_str)
+        };
+        let route = named("canary").or_else(|| named("blueGreen")).unwrap_or_default();
         if expected.weight.is_some() {
             let route = self.objects.get("VirtualService", route);
             let found = invariants::canary_weight(self.object, route).unwrap_or(-1);
@@ -312,7 +332,8 @@ impl Look<'_> {
     }
 
     fn requests(&mut self, expected: &Expectation) {
-        if expected.lost.is_none() && expected.failed.is_empty() && expected.served.is_empty() {
+        let maps = [&expected.failed, &expected.served, &expected.copied];
+        if expected.lost.is_none() && maps.iter().all(|map| map.is_empty()) {
             return;
         }
         let Some(totals) = self.objects.requests() else {
@@ -331,6 +352,13 @@ impl Look<'_> {
             let found = totals.sum(|whose| whose.image == *image).sent;
             if found < *fewest {
                 let what = format!("served by {image}: expected at least {fewest}, found {found}");
+                self.found.push(what);
+            }
+        }
+        for (image, fewest) in &expected.copied {
+            let found = totals.sum(|whose| whose.image == *image).copies;
+            if found < *fewest {
+                let what = format!("copied to {image}: expected at least {fewest}, found {found}");
                 self.found.push(what);
             }
         }

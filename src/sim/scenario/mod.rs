@@ -34,6 +34,9 @@ pub struct Scenario {
     /// Names of files with objects that are there at the beginning.
     #[serde(default)]
     pub given: Vec<String>,
+    /// Whether the Rollouts come only when the Deployments beside them serve: they are adopted.
+    #[serde(default)]
+    pub adopted: bool,
     /// Further objects, or changes of those given: merged over one of the same kind and name.
     #[serde(default)]
     pub objects: Vec<Value>,
@@ -46,6 +49,9 @@ pub struct Scenario {
     /// What users do.
     #[serde(default)]
     pub traffic: Option<Users>,
+    /// What the pods use, for autoscalers.
+    #[serde(default)]
+    pub load: Load,
     /// What happens, in order.
     pub steps: Vec<Action>,
 }
@@ -74,6 +80,18 @@ pub struct Version {
     pub never_ready: bool,
 }
 
+/// What the pods use. What is not said stays as it is; at first nothing is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Load {
+    /// Millicores in all, which the pods that an autoscaler counts and that are ready share.
+    #[serde(default)]
+    pub cpu: Option<i64>,
+    /// Mebibytes that each running pod uses.
+    #[serde(default)]
+    pub memory: Option<i64>,
+}
+
 /// The requests of users.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -87,6 +105,18 @@ pub struct Users {
     /// Times at which all versions fail.
     #[serde(default)]
     pub incidents: Vec<Incident>,
+    /// Names of Services that users reach without a VirtualService.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Metrics of requests that the applications have themselves, such as `http_requests_total`.
+    #[serde(default)]
+    pub metrics: Vec<String>,
+    /// Headers, such as `x-canary: "true"`, that a share of the requests has; the others have none.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// That share, such as `5%`; all by default.
+    #[serde(default)]
+    pub share: Option<Percent>,
 }
 
 /// A time at which all versions fail alike.
@@ -129,6 +159,8 @@ pub enum Action {
     Refused(Box<Refused>),
     /// Something happens to pods.
     Pods(Pods),
+    /// From now on the pods use as much.
+    Load(Load),
     /// Time passes.
     Wait(Duration),
     /// Time passes in which the controller writes nothing.
@@ -197,7 +229,7 @@ fn kubectl() -> String {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refused {
-    /// What somebody tries: `apply` or `patch`.
+    /// What somebody tries: `apply`, `patch` or `pods`.
     pub action: Action,
     /// What the answer says, in part.
     pub because: String,
@@ -219,6 +251,9 @@ pub struct Pods {
     /// Somebody deletes them.
     #[serde(default)]
     pub delete: bool,
+    /// Somebody evicts them, as a drain of their nodes would: disruption budgets may forbid it.
+    #[serde(default)]
+    pub evict: bool,
 }
 
 /// What happens to the controller.
@@ -295,19 +330,29 @@ impl Scenario {
                 );
             }
             if let Action::Refused(refused) = step
-                && !matches!(refused.action, Action::Apply(_) | Action::Patch(_))
+                && !matches!(refused.action, Action::Apply(_) | Action::Patch(_) | Action::Pods(_))
             {
-                return wrong(&format!("{place}.refused.action"), "allowed are apply and patch");
+                let place = format!("{place}.refused.action");
+                return wrong(&place, "allowed are apply, patch and pods");
             }
         }
-        if self.also_real && (self.traffic.is_some() || !self.versions.is_empty()) {
-            return wrong("alsoReal", "allowed only without `traffic` and `versions`");
+        if self.also_real && self.adopted {
+            return wrong("alsoReal", "allowed only without `adopted`");
+        }
+        let simulated = self.traffic.is_some() || self.load != Load::default();
+        if self.also_real && (simulated || !self.versions.is_empty()) {
+            return wrong("alsoReal", "allowed only without `traffic`, `load` and `versions`");
         }
         Ok(())
     }
 }
 
 impl Action {
+    /// Whether it only looks on, so that what is watched since the last action goes on.
+    pub fn looks_on(&self) -> bool {
+        matches!(self, Self::Until(_) | Self::Expect(_) | Self::Wait(_) | Self::Quiet(_))
+    }
+
     /// Whether it cannot be played on a real cluster.
     fn needs_virtual_time(&self) -> bool {
         matches!(
@@ -315,6 +360,7 @@ impl Action {
             Self::Expect(_)
                 | Self::Wait(_)
                 | Self::Quiet(_)
+                | Self::Load(_)
                 | Self::Controller(_)
                 | Self::Prometheus(_)
         )

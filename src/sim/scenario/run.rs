@@ -14,7 +14,7 @@ use crate::{
     api::{COMMAND_ANNOTATION, Command, REVISION_LABEL},
     sim::{
         actors,
-        api::{Refusal, resource, store::Deletion, store::writer},
+        api::{Refusal, eviction, resource, store::Deletion, store::writer},
         mesh,
         simulation::Simulation,
         transcript::Story,
@@ -23,6 +23,9 @@ use crate::{
 
 /// The longest time that a story waits for one thing.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
+
+/// Time that Deployments serve before Rollouts adopt them.
+const SERVING: SignedDuration = SignedDuration::from_mins(1);
 
 /// A scenario that was played to its end, or to its first failure.
 pub struct Played {
@@ -53,6 +56,7 @@ impl Played {
 pub async fn play(scenario: &Scenario, objects: &[Value], seed: u64) -> Played {
     let (actors, users) = (actors::Settings::of(scenario), mesh::Settings::of(scenario, seed));
     let mut player = Player {
+        load: actors.load,
         simulation: Simulation::new(actors, users),
         namespace: namespace(objects),
         rollout: name_of_rollout(objects),
@@ -79,15 +83,24 @@ struct Player {
     namespace: String,
     rollout: String,
     commands: u32,
+    load: actors::Load,
 }
 
 impl Player {
     async fn play(&mut self, scenario: &Scenario, objects: &[Value]) -> Result<(), Failure> {
+        let mut started = false;
         for (index, object) in objects.iter().enumerate() {
+            if scenario.adopted && !started && object["kind"] == "Rollout" {
+                self.simulation.start_controller().await;
+                started = true;
+                self.serve().await.map_err(|why| failure("adopted", why))?;
+            }
             self.apply("kubectl", object)
                 .map_err(|why| failure(format!("object {}", index + 1), why.message))?;
         }
-        self.simulation.start_controller().await;
+        if !started {
+            self.simulation.start_controller().await;
+        }
         for (index, action) in scenario.steps.iter().enumerate() {
             let place = format!("steps[{index}]");
             self.act(action).await.map_err(|why| failure(place.clone(), why))?;
@@ -102,6 +115,21 @@ impl Player {
         self.check().map_err(|why| failure("the end", why))
     }
 
+    /// Lets time pass until all Deployments have their pods, and users use them for a while.
+    async fn serve(&mut self) -> Result<(), String> {
+        let limit = self.simulation.now().checked_add(PATIENCE).unwrap_or(Timestamp::MAX);
+        self.simulation.settle().await;
+        while !self.simulation.are_deployed() {
+            if !self.simulation.step(limit).await {
+                return Err("the Deployments do not get the pods that they want".to_owned());
+            }
+        }
+        let at = self.simulation.now().checked_add(SERVING).unwrap_or(Timestamp::MAX);
+        self.simulation.run_until(at).await;
+        self.simulation.mark();
+        Ok(())
+    }
+
     /// Tells what became of the requests.
     fn count(&mut self) {
         let totals = self.simulation.mesh().totals();
@@ -112,6 +140,10 @@ impl Player {
             let count = totals.sum(|whose| whose.image == *image);
             let text = format!("{} answered, {} of them with an error", count.sent, count.errors);
             self.simulation.say("users", image, &text);
+            if count.copies > 0 {
+                let text = format!("{} copies of requests came", count.copies);
+                self.simulation.say("users", image, &text);
+            }
         }
         let text = format!("{} requests reached no pod", totals.all().lost);
         self.simulation.say("users", "lost", &text);
@@ -124,6 +156,9 @@ impl Player {
     }
 
     async fn act(&mut self, action: &Action) -> Result<(), String> {
+        if !action.looks_on() {
+            self.simulation.mark();
+        }
         match action {
             Action::Until(expected) => return self.until(expected).await,
             Action::Expect(expected) => return self.expect(expected),
@@ -145,7 +180,16 @@ impl Player {
                 self.simulation.store().delete(&by, resource, &key, &how).map_err(in_words)?;
             }
             Action::Refused(refused) => self.refused(refused)?,
-            Action::Pods(pods) => self.pods(pods)?,
+            Action::Pods(pods) => self.pods(pods).map_err(in_words)?,
+            Action::Load(load) => {
+                self.load.cpu = load.cpu.or(self.load.cpu);
+                self.load.memory = load.memory.or(self.load.memory);
+                let shown = [(self.load.cpu, "millicores in all"), (self.load.memory, "MiB a pod")];
+                let shown = shown.iter().filter_map(|(n, unit)| Some(format!("{} {unit}", (*n)?)));
+                let text = shown.collect::<Vec<_>>().join(", ");
+                self.simulation.say("users", "load", &text);
+                self.simulation.set_load(self.load);
+            }
             Action::Wait(time) => {
                 let at = time.after(self.simulation.now());
                 self.simulation.run_until(at).await;
@@ -239,7 +283,8 @@ impl Player {
         let answer = match &refused.action {
             Action::Apply(object) => self.apply("kubectl", object),
             Action::Patch(patch) => self.patch(patch),
-            _ => return Err("only apply and patch can be refused".to_owned()),
+            Action::Pods(pods) => self.pods(pods),
+            _ => return Err("only apply, patch and pods can be refused".to_owned()),
         };
         match answer {
             Ok(()) => Err("the API server did not refuse it".to_owned()),
@@ -292,7 +337,7 @@ impl Player {
         })
     }
 
-    fn pods(&mut self, pods: &Pods) -> Result<(), String> {
+    fn pods(&mut self, pods: &Pods) -> Result<(), Refusal> {
         let names: Vec<String> = {
             let view = self.simulation.view(&self.namespace);
             let of = |pod: &&Value| pod["spec"]["containers"][0]["image"] == *pods.of;
@@ -302,21 +347,24 @@ impl Player {
             names.take(pods.count.unwrap_or(usize::MAX)).collect()
         };
         if names.is_empty() {
-            return Err(format!("no pod has image {}", pods.of));
+            return Err(Refusal::bad_request(format!("no pod has image {}", pods.of)));
         }
         let namespace = self.namespace.clone();
         for name in names {
+            let key = (namespace.clone(), name);
+            let (by, how) = (writer("kubectl"), Deletion::default());
+            if pods.evict {
+                eviction::evict(&mut self.simulation.store(), &by, &key, how)?;
+                continue;
+            }
             if pods.delete {
-                let key = (namespace.clone(), name);
-                let (by, how) = (writer("kubectl"), Deletion::default());
-                let mut store = self.simulation.store();
-                store.delete(&by, &resource::POD, &key, &how).map_err(in_words)?;
+                self.simulation.store().delete(&by, &resource::POD, &key, &how)?;
                 continue;
             }
             let annotations = json!({"metadata": {"annotations": pods.annotate}});
             let edit = |pod: &mut Value| json_patch::merge(pod, &annotations);
             let pod = &resource::POD;
-            self.simulation.edit("kubectl", pod, &namespace, &name, edit).map_err(in_words)?;
+            self.simulation.edit("kubectl", pod, &namespace, &key.1, edit)?;
         }
         Ok(())
     }
@@ -344,6 +392,7 @@ impl actors::Settings {
             };
             (image.clone(), behaviour)
         });
-        Self { versions: versions.collect(), ..Self::default() }
+        let load = actors::Load { cpu: scenario.load.cpu, memory: scenario.load.memory };
+        Self { versions: versions.collect(), load, ..Self::default() }
     }
 }

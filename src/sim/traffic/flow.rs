@@ -26,15 +26,18 @@ pub(super) enum Outcome {
 pub(super) const OUTCOMES: [Outcome; 3] = [Outcome::Answered, Outcome::Error, Outcome::Lost];
 
 /// What a flow is told by: `VirtualService`, Service and place.
-pub(super) type FlowKey = (String, String, String, String, Option<usize>, &'static str);
+pub(super) type FlowKey = (String, String, String, String, Option<usize>, &'static str, bool);
 
-/// Where requests are counted: at the gateway, and at this target of the pod.
-pub(super) type Counted = (MeterId, Option<(TargetId, MeterId)>);
+/// Where requests are counted: at the gateway, which does not tell of copies, and at this target of
+/// the pod.
+pub(super) type Counted = (Option<MeterId>, Option<(TargetId, MeterId)>);
 
 /// Requests on their way.
 pub(super) struct Flow {
     pub(super) whose: Whose,
     pub(super) protocol: Protocol,
+    /// Whether they are copies, whose answers nobody gets.
+    pub(super) copies: bool,
     /// A number of its own, for its stream of chance.
     pub(super) hash: u64,
     /// The pod's place among the pods.
@@ -60,6 +63,7 @@ impl Flow {
             share.service.clone(),
             pod,
             flag(&share.to),
+            share.copies,
         )
     }
 
@@ -68,7 +72,9 @@ impl Flow {
             To::Pod(name) => name.as_str(),
             To::NoEndpoint | To::NoCluster => "",
         };
-        let texts = [&*split.namespace, &*split.name, &*share.namespace, &*share.service, name];
+        // Those of other requests stay as they were before there were copies.
+        let name = if share.copies { format!("{name} (copies)") } else { name.to_owned() };
+        let texts = [&*split.namespace, &*split.name, &*share.namespace, &*share.service, &*name];
         Self {
             whose: Whose {
                 namespace: split.namespace.clone(),
@@ -77,6 +83,7 @@ impl Flow {
                 image: pod.map(|(_, pod)| pod.image.clone()).unwrap_or_default(),
             },
             protocol: split.protocol,
+            copies: share.copies,
             hash: hash(texts),
             pod: pod.map(|(place, _)| place),
             expected: [0.0; 3],

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::application::Application;
 use super::chance::Chance;
 use super::flow::{Flow, FlowKey, GATEWAY, OUTCOMES, Outcome};
 use super::meter::{Latencies, Meters, TargetId};
 use super::pod::{Pod, State, state};
 use super::settings::{Incident, Settings};
-use super::shares::{Objects, Protocol, Split, To, shares};
+use super::shares::{Objects, Protocol, Split, To, shares_of};
 use super::text;
 use super::totals::{Count, Totals};
 use crate::sim::prometheus::{AppendError, Database};
@@ -50,6 +51,7 @@ pub struct Traffic {
     meters: Meters,
     gateway: Option<TargetId>,
     targets: BTreeMap<usize, TargetId>,
+    application: Application,
     totals: Totals,
 }
 
@@ -59,6 +61,7 @@ impl Traffic {
     /// Users that begin at `epoch`, the start of the simulation.
     pub fn new(settings: Settings, epoch: Timestamp) -> Self {
         Self {
+            application: Application::new(&settings.counters),
             settings,
             epoch_ms: epoch.as_millisecond(),
             cursor_ms: epoch.as_millisecond(),
@@ -113,7 +116,7 @@ impl Traffic {
         self.advance(now, database)?;
         let now_ms = now.as_millisecond();
         self.see_pods(now_ms, objects);
-        let splits = shares(objects);
+        let splits = shares_of(objects, &self.settings.crowds());
         if splits != self.latest {
             self.latest.clone_from(&splits);
             self.coming.push_back((now_ms + milliseconds(self.settings.mesh_delay), splits));
@@ -250,7 +253,7 @@ impl Traffic {
             let own =
                 pod.behaviour.as_ref().filter(|_| begun).map_or(0.0, |version| version.errors);
             let errors = match flow.protocol {
-                Protocol::Http => (base + own).clamp(0.0, 1.0),
+                Protocol::Http | Protocol::Plain => (base + own).clamp(0.0, 1.0),
                 Protocol::Tcp => 0.0,
             };
             flow.expected[Outcome::Answered as usize] += requests * (1.0 - errors);
@@ -278,6 +281,7 @@ impl Traffic {
             }
         }
         self.meters.scrape(database, at_ms)?;
+        self.application.scrape(database, at_ms)?;
         self.scrapes += 1;
         Ok(())
     }
@@ -290,6 +294,11 @@ impl Traffic {
             self.gateway = Some(self.meters.target(database, labels));
         }
         for (place, pod) in self.pods.iter().enumerate() {
+            if pod.state.runs {
+                self.application.begin(place, pod, database);
+            } else {
+                self.application.end(place, database, at_ms)?;
+            }
             let alive = self.targets.get(&place).filter(|target| self.meters.is_alive(**target));
             match (pod.state.runs, alive.copied()) {
                 (true, None) => {
@@ -314,7 +323,12 @@ impl Traffic {
             return;
         }
         let of = |is| if outcome == is { requests } else { 0 };
-        let count = Count { sent: requests, errors: of(Outcome::Error), lost: of(Outcome::Lost) };
+        let count = if flow.copies {
+            Count { copies: requests - of(Outcome::Lost), ..Count::default() }
+        } else {
+            let (errors, lost) = (of(Outcome::Error), of(Outcome::Lost));
+            Count { sent: requests, errors, lost, copies: 0 }
+        };
         self.totals.add(&flow.whose, count);
         if flow.protocol == Protocol::Tcp {
             return;
@@ -327,6 +341,12 @@ impl Traffic {
             _ => (self.settings.base_latency_ms * factor).max(f64::MIN_POSITIVE),
         };
         let latencies = Latencies::draw(&mut chance, requests, mean_ms);
+        if let Some(place) = flow.pod {
+            self.application.count(place, outcome, requests, &latencies, database);
+        }
+        if flow.protocol == Protocol::Plain {
+            return;
+        }
         // A request that was lost is seen by the gateway alone.
         let target = flow.pod.filter(|_| outcome != Outcome::Lost);
         let target = target.and_then(|place| self.targets.get(&place).copied());
@@ -335,8 +355,10 @@ impl Traffic {
         let known = flow.meters[outcome as usize]
             .filter(|(_, at_pod)| at_pod.map(|(known, _)| known) == target);
         let (at_gateway, at_pod) = known.unwrap_or_else(|| {
-            let labels = flow.labels(pod, outcome, false);
-            let at_gateway = self.meters.meter(database, gateway, &borrowed(&labels));
+            let at_gateway = (!flow.copies).then(|| {
+                let labels = flow.labels(pod, outcome, false);
+                self.meters.meter(database, gateway, &borrowed(&labels))
+            });
             let at_pod = target.map(|target| {
                 let labels = flow.labels(pod, outcome, true);
                 (target, self.meters.meter(database, target, &borrowed(&labels)))
@@ -344,7 +366,9 @@ impl Traffic {
             (at_gateway, at_pod)
         });
         flow.meters[outcome as usize] = Some((at_gateway, at_pod));
-        self.meters.count(at_gateway, &latencies);
+        if let Some(at_gateway) = at_gateway {
+            self.meters.count(at_gateway, &latencies);
+        }
         if let Some((_, at_pod)) = at_pod {
             self.meters.count(at_pod, &latencies);
         }

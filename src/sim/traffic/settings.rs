@@ -2,13 +2,17 @@
 //!
 //! In: what the person who simulates says. Out: rates, shares of errors and latencies.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// How many requests there are, and what becomes of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Requests to each `VirtualService` in a minute.
     pub requests_per_minute: f64,
+    /// Headers that a share of the requests has, by names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The fraction of requests that has them.
+    pub share_with_headers: f64,
     /// The fraction of requests that any version answers with an error.
     pub base_errors: f64,
     /// The mean latency of any version in milliseconds; latencies are distributed exponentially.
@@ -23,6 +27,25 @@ pub struct Settings {
     pub versions: Vec<Version>,
     /// Times at which all versions have errors.
     pub incidents: Vec<Incident>,
+    /// Names of Services that users reach without a `VirtualService`.
+    pub services: Vec<String>,
+    /// Metrics of requests that the applications have themselves.
+    pub counters: Vec<String>,
+}
+
+/// Users whose requests look alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crowd {
+    /// The headers of their requests, by names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Their share of all requests.
+    pub fraction: f64,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { headers: BTreeMap::new(), fraction: 1.0 }
+    }
 }
 
 /// How a version behaves.
@@ -53,6 +76,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             requests_per_minute: 600.0,
+            headers: BTreeMap::new(),
+            share_with_headers: 0.0,
             base_errors: 0.001,
             base_latency_ms: 50.0,
             scrape_interval: Duration::from_secs(15),
@@ -60,7 +85,21 @@ impl Default for Settings {
             seed: 0,
             versions: Vec::new(),
             incidents: Vec::new(),
+            services: Vec::new(),
+            counters: Vec::new(),
         }
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// The kinds of users, by what their requests look like.
+    pub(super) fn crowds(&self) -> Vec<Crowd> {
+        let share = if self.headers.is_empty() { 0.0 } else { self.share_with_headers };
+        let with = Crowd { headers: self.headers.clone(), fraction: share };
+        let plain = Crowd { headers: BTreeMap::new(), fraction: 1.0 - share };
+        [plain, with].into_iter().filter(|crowd| crowd.fraction > 0.0).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which part of the users' requests goes to which pod.
 //!
 //! In: the objects that route requests, as the API server holds them. Out: for each `VirtualService`
-//! the fractions, which sum to 1 (or to nothing, where no route takes users). A function of the
+//! the fractions, which sum to 1 (or to nothing, where no route takes users), copies left aside. A function of the
 //! objects alone: the delay of the mesh is added by [`Traffic`](super::Traffic).
 //!
 //! Endpoints are those of the Service's `EndpointSlice`s with `conditions.ready`, as for Istio: the
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub use super::route::Protocol;
 use super::route::{Destination, destinations};
+use super::settings::Crowd;
 use super::{at, list, number, text};
 use crate::traffic::istio::host::{same_host, service_of};
 
@@ -30,14 +31,16 @@ pub struct Objects<'a> {
     pub endpoint_slices: &'a [&'a Value],
     /// All pods.
     pub pods: &'a [&'a Value],
+    /// Names of Services that users reach without a `VirtualService`.
+    pub direct: &'a [String],
 }
 
 /// Where the requests to a `VirtualService` go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// Namespace of the `VirtualService`.
+    /// Namespace of the `VirtualService`, or of the Service without one.
     pub namespace: String,
-    /// Name of the `VirtualService`.
+    /// Its name.
     pub name: String,
     /// What it routes.
     pub protocol: Protocol,
@@ -56,6 +59,8 @@ pub struct Share {
     pub service: String,
     /// Where to.
     pub to: To,
+    /// Whether they are copies, whose answers nobody gets.
+    pub copies: bool,
 }
 
 /// Where a request goes.
@@ -69,20 +74,50 @@ pub enum To {
     NoCluster,
 }
 
-/// The split of each `VirtualService`, in the order in which they are given.
-pub fn shares(objects: &Objects<'_>) -> Vec<Split> {
-    objects.virtual_services.iter().map(|found| split(objects, found)).collect()
+/// Evenly to the pods of a Service.
+fn plain(objects: &Objects<'_>, service: &Value) -> Split {
+    let namespace = text(service, &["metadata", "namespace"]);
+    let name = text(service, &["metadata", "name"]);
+    let destination = Destination { host: name, subset: None, fraction: 1.0, copies: false };
+    Split {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        protocol: Protocol::Plain,
+        shares: to_pods(objects, namespace, &destination),
+    }
 }
 
-fn split(objects: &Objects<'_>, virtual_service: &Value) -> Split {
+/// The split of each `VirtualService` for users without headers, in the order in which they are given,
+/// and of each Service that users reach without one.
+pub fn shares(objects: &Objects<'_>) -> Vec<Split> {
+    shares_of(objects, &[Crowd::default()])
+}
+
+/// The split of each `VirtualService` for these users, and of each Service that they reach without one.
+pub fn shares_of(objects: &Objects<'_>, crowds: &[Crowd]) -> Vec<Split> {
+    let routed = objects.virtual_services.iter().map(|found| split(objects, found, crowds));
+    let is_direct = |service: &&&Value| {
+        objects.direct.iter().any(|name| text(service, &["metadata", "name"]) == name)
+    };
+    let direct = objects.services.iter().filter(is_direct).map(|found| plain(objects, found));
+    routed.chain(direct).collect()
+}
+
+fn split(objects: &Objects<'_>, virtual_service: &Value, crowds: &[Crowd]) -> Split {
     let namespace = text(virtual_service, &["metadata", "namespace"]);
-    let (protocol, destinations) = destinations(virtual_service);
+    let mut protocol = Protocol::Http;
+    let mut all = Vec::new();
+    for crowd in crowds {
+        let (found, destinations) = destinations(virtual_service, crowd);
+        protocol = found;
+        all.extend(destinations);
+    }
     let mut shares: Vec<Share> = Vec::new();
-    for destination in destinations {
+    for destination in all {
         for share in to_pods(objects, namespace, &destination) {
             let same = |other: &&mut Share| {
-                (&other.namespace, &other.service, &other.to)
-                    == (&share.namespace, &share.service, &share.to)
+                (&other.namespace, &other.service, &other.to, other.copies)
+                    == (&share.namespace, &share.service, &share.to, share.copies)
             };
             match shares.iter_mut().find(same) {
                 Some(same) => same.fraction += share.fraction,
@@ -107,6 +142,7 @@ fn to_pods(objects: &Objects<'_>, namespace: &str, destination: &Destination<'_>
         namespace: service_namespace.to_owned(),
         service: service.to_owned(),
         to,
+        copies: destination.copies,
     };
     let is_service = |object: &&&Value| {
         text(object, &["metadata", "name"]) == service

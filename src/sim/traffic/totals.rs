@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 /// Whose requests are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Whose {
-    /// Namespace of the `VirtualService`.
+    /// Namespace of the `VirtualService`, or of the Service without one.
     pub namespace: String,
-    /// Name of the `VirtualService`.
+    /// Its name.
     pub virtual_service: String,
     /// The pod's label `sluice.dev/revision`; empty if it has none, or if there was no pod.
     pub revision: String,
@@ -26,6 +26,8 @@ pub struct Count {
     pub errors: u64,
     /// Those of them that reached no pod.
     pub lost: u64,
+    /// Copies of requests that reached a pod. Nobody gets their answers, so they count nowhere else.
+    pub copies: u64,
 }
 
 /// All counts. Of a route of connections the connections are counted, none of them as an error.
@@ -45,6 +47,7 @@ impl Count {
             sent: self.sent + other.sent,
             errors: self.errors + other.errors,
             lost: self.lost + other.lost,
+            copies: self.copies + other.copies,
         }
     }
 }

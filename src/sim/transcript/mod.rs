@@ -67,7 +67,7 @@ impl Story {
         let after = change.after.as_deref().unwrap_or(&none);
         let ours = change.by == FIELD_MANAGER;
         let texts = match change.resource.kind {
-            "Rollout" if change.subresource.is_some() => {
+            "Rollout" if change.subresource.as_deref() == Some("status") => {
                 status::rollout(before, after, &self.names)
             }
             "Rollout" => people::rollout(before, after),

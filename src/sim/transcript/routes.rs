@@ -35,7 +35,20 @@ pub(super) fn virtual_service(before: &Value, after: &Value) -> Vec<String> {
     let mut texts = Vec::new();
     for kind in ["http", "tls", "tcp"] {
         let (old, new) = (routes(before, kind), routes(after, kind));
-        for (index, (old, new)) in old.iter().zip(new).enumerate() {
+        let come = others(new, old);
+        let gone = others(old, new);
+        texts.extend(come.iter().map(|route| {
+            format!("route {} comes: {}", route["name"].as_str().unwrap_or_default(), whole(route))
+        }));
+        texts.extend(
+            gone.iter()
+                .map(|route| format!("route {} goes", route["name"].as_str().unwrap_or_default())),
+        );
+        let stays = |all: &'_ [Value], without: &[&Value]| -> Vec<Value> {
+            all.iter().filter(|route| !without.contains(route)).cloned().collect()
+        };
+        let (old, new) = (stays(old, &gone), stays(new, &come));
+        for (index, (old, new)) in old.iter().zip(&new).enumerate() {
             let (from, to) = (weights(old), weights(new));
             if from != to {
                 let name = new["name"].as_str().map(str::to_owned);
@@ -44,7 +57,14 @@ pub(super) fn virtual_service(before: &Value, after: &Value) -> Vec<String> {
             }
         }
     }
-    let mut bare = [before["spec"].clone(), after["spec"].clone()];
+    let mut bare = [(before, after), (after, before)].map(|(one, other)| {
+        let mut spec = one["spec"].clone();
+        let beside = routes(other, "http");
+        if let Some(http) = spec["http"].as_array_mut() {
+            http.retain(|route| !is_other(route, beside));
+        }
+        spec
+    });
     for spec in &mut bare {
         without_weights(spec);
     }
@@ -58,27 +78,54 @@ fn routes<'v>(object: &'v Value, kind: &str) -> &'v [Value] {
     object["spec"][kind].as_array().map_or(&[], Vec::as_slice)
 }
 
+/// Routes that only the one side has, by their names.
+fn others<'v>(all: &'v [Value], beside: &[Value]) -> Vec<&'v Value> {
+    all.iter().filter(|route| is_other(route, beside)).collect()
+}
+
+fn is_other(route: &Value, beside: &[Value]) -> bool {
+    route["name"].is_string() && beside.iter().all(|other| other["name"] != route["name"])
+}
+
+/// A route in words: which requests, and where to.
+fn whole(route: &Value) -> String {
+    let to: Vec<String> =
+        weights(route).iter().map(|(name, weight)| format!("{name} {weight}")).collect();
+    let mut text = to.join(", ");
+    let copies = route["mirrors"].as_array().into_iter().flatten();
+    let share = |of: &Value| of["value"].as_f64().unwrap_or(100.0);
+    let one = (!route["mirror"].is_null()).then(|| (&route["mirror"], &route["mirrorPercentage"]));
+    for (to, of) in copies.map(|copy| (&copy["destination"], &copy["percentage"])).chain(one) {
+        text.push_str(&format!(", {} % copied to {}", share(of), destination(to)));
+    }
+    let conditions: Vec<String> =
+        route["match"].as_array().into_iter().flatten().map(Value::to_string).collect();
+    format!("{text} for {}", conditions.join(" or "))
+}
+
+fn destination(to: &Value) -> String {
+    let host = to["host"].as_str().unwrap_or_default();
+    let host = host.split('.').next().unwrap_or_default();
+    to["subset"].as_str().unwrap_or(host).to_owned()
+}
+
 /// Destination and weight, in order.
 fn weights(route: &Value) -> Vec<(String, i64)> {
     let ends = route["route"].as_array().into_iter().flatten();
-    ends.map(|end| {
-        let host = end["destination"]["host"].as_str().unwrap_or_default();
-        let host = host.split('.').next().unwrap_or_default();
-        let name = match end["destination"]["subset"].as_str() {
-            Some(subset) => subset.to_owned(),
-            None => host.to_owned(),
-        };
-        (name, end["weight"].as_i64().unwrap_or(0))
-    })
-    .collect()
+    ends.map(|end| (destination(&end["destination"]), end["weight"].as_i64().unwrap_or(0)))
+        .collect()
 }
 
 fn moved(from: &[(String, i64)], to: &[(String, i64)]) -> String {
+    let unit = match to.iter().map(|(_, weight)| weight).sum() {
+        100 => "%".to_owned(),
+        total => format!("of {total}"),
+    };
     let parts = to.iter().enumerate().map(|(index, (name, weight))| match from.get(index) {
         Some((before, was)) if before == name && was != weight => {
-            format!("{name} {was} -> {weight} %")
+            format!("{name} {was} -> {weight} {unit}")
         }
-        _ => format!("{name} {weight} %"),
+        _ => format!("{name} {weight} {unit}"),
     });
     parts.collect::<Vec<_>>().join(", ")
 }

@@ -162,10 +162,106 @@ pub enum RouteError {
         sum: i64,
     },
     /// The weight asked for is no share.
-    #[error("a canary weight of {found} was asked for; it must be a whole number from 0 to 100")]
+    #[error(
+        "a canary weight of {found} was asked for; it must be a whole number from 0 to {total}"
+    )]
     CanaryWeight {
         /// What was asked for.
         found: i32,
+        /// What the weights of a route sum to.
+        total: i32,
+    },
+    /// A route of the user's has a name that is ours.
+    #[error(
+        "VirtualService {object}: `{name}` stands in spec.strategy.canary.traffic.managedRoutes, whose routes Sluice adds and removes, and in istio.virtualServices[].routes, whose weights it shifts; give one of the two another name"
+    )]
+    ManagedName {
+        /// Namespace and name.
+        object: String,
+        /// The name.
+        name: String,
+    },
+    /// Only tls and tcp routes carry the weights: they know no headers.
+    #[error(
+        "VirtualService {object}: `{name}` is for requests of an http route, but the weights are in {found}; name an http route in spec.strategy.canary.traffic.istio.virtualServices[].routes, or take the step out"
+    )]
+    NoHttpRoute {
+        /// Namespace and name.
+        object: String,
+        /// The route that the step asks for.
+        name: String,
+        /// The routes with the weights.
+        found: String,
+    },
+    /// The route's match and the step's speak of one thing, and cannot be put into one condition.
+    #[error(
+        "VirtualService {object}: {route} already takes only requests with {part} ({found}), and `{name}` asks for {part} ({wanted}); Istio cannot ask for both, so ask for another header, or for `exact` or `prefix` instead of `regex`"
+    )]
+    MatchClash {
+        /// Namespace and name.
+        object: String,
+        /// The route with the weights.
+        route: String,
+        /// The route that the step asks for.
+        name: String,
+        /// Of what part of the request both speak.
+        part: String,
+        /// What the route takes.
+        found: String,
+        /// What the step asks for.
+        wanted: String,
+    },
+    /// No request is for the route with the weights and meant by the step.
+    #[error(
+        "VirtualService {object}: no request that `{name}` means is for {found}; correct its match"
+    )]
+    NothingMatches {
+        /// Namespace and name.
+        object: String,
+        /// The route that the step asks for.
+        name: String,
+        /// The routes with the weights.
+        found: String,
+    },
+    /// A step asks for a path where the route rewrites what was matched.
+    #[error(
+        "VirtualService {object}: {route} rewrites the path that it matches (rewrite.uri), so `{name}` with a path of its own would rewrite another part of it; take `path` out of its match"
+    )]
+    RewrittenPath {
+        /// Namespace and name.
+        object: String,
+        /// The route with the weights.
+        route: String,
+        /// The route that the step asks for.
+        name: String,
+    },
+    /// A match without a text.
+    #[error(
+        "`{name}`: the match on {part} has no text; write one of exact, prefix, regex, the latter two not empty"
+    )]
+    EmptyMatch {
+        /// The route that the step asks for.
+        name: String,
+        /// Of what part of the request it speaks.
+        part: String,
+    },
+    /// No header has such a name.
+    #[error("`{name}`: found headerName `{header}`, allowed are letters, digits, `-` and `_`")]
+    BadHeader {
+        /// The route that the step asks for.
+        name: String,
+        /// The name.
+        header: String,
+    },
+    /// Something else that Istio's webhook refuses.
+    #[error("VirtualService {object}: {route}: {why}, which Istio refuses")]
+    Refused {
+        /// Namespace and name.
+        object: String,
+        /// The route.
+        route: String,
+        /// What is wrong.
+        why: String,
     },
 }
 

@@ -111,7 +111,7 @@ impl<'a> Sides<'a> {
         let subset = self.host_and_subset(side).1;
         let subset = subset.map_or_else(String::new, |subset| format!(", subset: {subset}"));
         let weight = match side {
-            Side::Stable => 100,
+            Side::Stable => self.target.total,
             Side::Canary => 0,
         };
         format!("{{destination: {{host: {host}{subset}}}, weight: {weight}}}")

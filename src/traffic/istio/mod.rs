@@ -2,15 +2,19 @@
 //!
 //! - [`virtual_service`]: which routes a release manages, their weights, a copy with other weights.
 //! - [`destination_rule`]: what a subset selects, a copy in which it selects another revision.
+//! - [`MatchRoute`]: a route for some requests only, which a step adds.
 //! - [`host`]: which Service a destination host means.
 //!
 //! Every error here asks a person to change an object: none of them goes away by a retry.
 
+mod conditions;
 pub mod destination_rule;
 mod error;
+mod finder;
 pub mod host;
 mod match_route;
 mod route;
+mod validate;
 pub mod virtual_service;
 
 #[cfg(test)]
@@ -57,6 +61,16 @@ pub struct RouteTarget<'a> {
     pub total: i32,
     /// Routes that belong to us, in the order in which they stand before all others.
     pub managed: &'a [ManagedRoute],
+    /// Names of routes that we added and that `managed` does not list any more: still ours to remove.
+    pub former: &'a [String],
+}
+
+impl RouteTarget<'_> {
+    /// Whether routes of this name belong to us.
+    fn is_ours(&self, name: &str) -> bool {
+        self.managed.iter().any(|route| route.name == name)
+            || self.former.iter().any(|former| former == name)
+    }
 }
 
 /// The weights that one managed route has now.

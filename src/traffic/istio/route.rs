@@ -88,7 +88,12 @@ impl<'a> Route<'a> {
         })
     }
 
-    fn match_entries(&self) -> &'a [Value] {
+    /// A field of the route, unless it is not there or null.
+    pub(super) fn field(&self, name: &str) -> Option<&'a Value> {
+        self.object.get(name).filter(|found| !found.is_null())
+    }
+
+    pub(super) fn match_entries(&self) -> &'a [Value] {
         let list = self.object.get("match").and_then(Value::as_array);
         list.map_or(&[], Vec::as_slice)
     }

@@ -3,6 +3,7 @@
 mod destination_rule;
 mod errors;
 mod host;
+mod match_routes;
 mod properties;
 mod seeds;
 
@@ -38,7 +39,7 @@ fn reference(text: &str) -> VirtualServiceRef {
 }
 
 fn target<'a>(reference: &'a VirtualServiceRef, split: &'a Split) -> RouteTarget<'a> {
-    RouteTarget { reference, split, namespace: NAMESPACE, total: 100, managed: &[] }
+    RouteTarget { reference, split, namespace: NAMESPACE, total: 100, managed: &[], former: &[] }
 }
 
 /// A `VirtualService` `shop/web` with this `spec`.

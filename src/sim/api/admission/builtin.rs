@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    autoscaler,
     causes::{self, Cause},
     pods::{self, default},
 };
@@ -31,9 +32,7 @@ pub fn complete(resource: &Resource, object: &mut Value) {
             default(object, "spec", || json!({}));
             default(&mut object["spec"], "finalizers", || json!(["kubernetes"]));
         }
-        "HorizontalPodAutoscaler" => {
-            default(&mut object["spec"], "minReplicas", || json!(1));
-        }
+        "HorizontalPodAutoscaler" => autoscaler::complete(&mut object["spec"]),
         "ResourceQuota" => amount::tidy(&mut object["spec"]["hard"]),
         "LimitRange" => range::complete_range(object),
         "PriorityClass" => {

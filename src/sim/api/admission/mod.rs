@@ -4,6 +4,7 @@
 //! [`Refusal`] with every broken rule. Our kinds go by the schema and the CEL rules of their
 //! definitions; built-in kinds by the few rules that people meet.
 
+mod autoscaler;
 mod builtin;
 mod causes;
 mod defaults;
@@ -160,6 +161,7 @@ pub fn has_generation(resource: &Resource) -> bool {
         &resource::ENDPOINT_SLICE,
         &resource::DISRUPTION_BUDGET,
         &resource::PRIORITY_CLASS,
+        &resource::POD_TEMPLATE,
         &resource::STATEFUL_SET,
         &resource::DAEMON_SET,
         &resource::CRON_JOB,

@@ -41,11 +41,13 @@ fn users_take_only_routes_without_special_demands() {
     let cluster = Cluster::default()
         .with_routes(&json!([
             {"match": [{"headers": {"x-canary": {"exact": "1"}}}], "route": to("canary")},
-            {"match": [{"uri": {"prefix": "/a"}}, {"headers": {}}], "route": to("stable")},
+            {"match": [{"uri": {"prefix": "/a"}}, {"headers": {"x-any": {}}}], "route": to("stable")},
             {"match": [{"method": {"exact": "POST"}}], "route": to("canary")},
-            {"match": [{"method": {"exact": "GET"}}], "route": to("canary")},
             {"match": [{"sourceLabels": {"app": "x"}}], "route": to("canary")},
-            {"route": to("stable")},
+            {"match": [{"method": {"exact": "GET"}, "uri": {"prefix": "/b"}}], "route": to("canary")},
+            {"match": [{"uri": {"prefix": "/b"}}], "route": to("canary")},
+            {"match": [{"method": {"exact": "GET"}}], "route": to("stable")},
+            {"route": to("canary")},
             {"match": [{"uri": {"exact": "/never"}}], "route": to("canary")},
         ]))
         .with_service("stable", &["stable-1"])

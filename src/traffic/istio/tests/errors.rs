@@ -289,7 +289,7 @@ fn istio_refuses_a_sum_of_0_and_takes_other_sums() {
     for spec in [
         "http: [{route: [{destination: {host: web}, weight: 9}, {destination: {host: b}, weight: 1}]}]",
         "http: [{route: [{destination: {host: web}}]}, {redirect: {uri: /}}]",
-        "hosts: [web]",
+        "{hosts: [web], tcp: [{route: [{destination: {host: web}}]}]}",
     ] {
         validate_istio(&virtual_service(spec)).expect("what Istio takes");
     }

@@ -50,7 +50,7 @@ fn destination(host: &'static str) -> impl Strategy<Value = Value> {
 }
 
 /// A `VirtualService`, and the place of the split in `spec.http`.
-fn virtual_service() -> impl Strategy<Value = (Value, usize)> {
+pub(super) fn virtual_service() -> impl Strategy<Value = (Value, usize)> {
     let both = (destination("web"), destination("web-canary"), any::<bool>());
     let others = prop::collection::vec((destination("other"), junk_fields()), 0..4);
     (both, others, junk_fields(), junk_fields(), 0..5_usize).prop_map(

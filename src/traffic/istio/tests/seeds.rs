@@ -58,6 +58,7 @@ impl Case {
             namespace: self.namespace,
             total: 100,
             managed: &[],
+            former: &[],
         }
     }
 
