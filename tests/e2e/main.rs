@@ -19,6 +19,8 @@ mod support;
 
 mod analysis;
 mod app;
+mod autoscaler;
+mod budgets;
 mod commands;
 mod conformance;
 mod contested;
