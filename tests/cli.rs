@@ -113,6 +113,7 @@ fn the_first_examples_tell_good_from_bad() {
     judged(&["examples/demo"], &[ERRORS]);
     judged(&["examples/canary"], &[ERRORS]);
     judged(&["examples/canary-lite"], &[NEVER_READY]);
+    judged(&["examples/blue-green"], &[NEVER_READY]);
 }
 
 #[test]

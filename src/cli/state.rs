@@ -303,9 +303,9 @@ mod tests {
                 }),
                 Exit::Waiting,
             ),
-            ("blue-green's gate waits for a person", at_the_gate(None), Exit::Waiting),
-            ("blue-green's gate opens by itself", at_the_gate(Some("10m")), Exit::InProgress),
-            ("rolling", rolling(), Exit::InProgress),
+            ("blue-green's gate waits for a person", Box::new(at_the_gate(None)), Exit::Waiting),
+            ("blue-green's gate opens by itself", Box::new(at_the_gate(Some("10m"))), Exit::InProgress),
+            ("rolling", Box::new(rolling()), Exit::InProgress),
             (
                 "rolling, and held by a person",
                 with(rolling(), &|rollout| {
