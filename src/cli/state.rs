@@ -271,7 +271,7 @@ mod tests {
             rollout
         };
         let status = |rollout: &mut Rollout| rollout.status.clone().unwrap_or_default();
-        for (what, rollout, exit) in [
+        for (what, rollout, exit) in vec![
             ("healthy", healthy(), Exit::Done),
             ("aborted", aborted(), Exit::Aborted),
             ("pause step without a duration", paused(), Exit::Waiting),
