@@ -137,7 +137,9 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
                 from: Box::new((*route.object).clone()),
                 to: Box::new(object),
             },
-            why: why(world, draft, traffic, weight, || messages::weight(highest, weight, extra, &standing)),
+            why: why(world, draft, traffic, weight, || {
+                messages::weight(highest, weight, extra, &standing)
+            }),
         };
         let names = || extra.iter().map(|route| route.name().to_owned()).collect();
         if edited {
