@@ -126,6 +126,11 @@ fn an_autoscaler_scales_a_rollout_up_and_down_and_in_a_pause() {
                 (grown && status["weights"]["canary"] == 50).then_some(())
             })
             .await;
+        until_it_has_looked(scenario).await;
+        // 960m need twelve pods. Stable stands by with pods that have half as much to do as they could:
+        // up to a quarter of the need is not seen (docs/operations.md).
+        let last = replicas_seen(scenario).pop();
+        assert!(last.is_some_and(|replicas| (8..12).contains(&replicas)), "{last:?}");
         scenario.user.sluice("promote web").await.expect("promote");
         let stable = scenario.until_released("web").await;
         assert_eq!(stable["weights"]["canary"], 0);
