@@ -123,7 +123,7 @@ pub struct Strategy {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.kind != 'StatefulSet' && self.kind != 'DaemonSet'").message("workloadRef.kind: StatefulSet and DaemonSet are not released by Sluice, because their pods have an identity or a node of their own; allowed are Deployment, ReplicaSet, PodTemplate"))]
-#[x_kube(validation = Rule::new("(self.kind == 'PodTemplate') == (self.apiVersion == 'v1') || self.kind in ['StatefulSet', 'DaemonSet']").message("workloadRef.apiVersion: allowed is apps/v1 for Deployment and ReplicaSet, v1 for PodTemplate"))]
+#[x_kube(validation = Rule::new("!(self.kind in ['Deployment', 'ReplicaSet', 'PodTemplate']) || self.apiVersion == (self.kind == 'PodTemplate' ? 'v1' : 'apps/v1')").message("workloadRef.apiVersion: allowed is apps/v1 for Deployment and ReplicaSet, v1 for PodTemplate"))]
 #[x_kube(validation = Rule::new("self.kind in ['Deployment', 'ReplicaSet', 'PodTemplate', 'StatefulSet', 'DaemonSet']").message("workloadRef.kind: allowed are Deployment, ReplicaSet, PodTemplate"))]
 pub struct WorkloadRef {
     /// `apps/v1` for a Deployment or ReplicaSet, `v1` for a PodTemplate.

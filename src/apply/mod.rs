@@ -309,7 +309,11 @@ impl Applier<'_> {
         };
         match api.evict(name, &params).await {
             Ok(_) => self.caches.forget_refused_eviction(namespace, name),
-            Err(kube::Error::Api(status)) if status.code == 429 => {
+            // 500 is the answer where several budgets are for one pod: a person must change that.
+            Err(kube::Error::Api(status))
+                if status.code == 429
+                    || status.code == 500 && status.message.contains("PodDisruptionBudget") =>
+            {
                 let now = (self.now)();
                 self.caches.remember_refused_eviction(namespace, name, now, &status.message);
             }

@@ -7,7 +7,7 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-use crate::api::{AnalysisRun, ROLLOUT_LABEL, Rollout};
+use crate::api::{AnalysisRun, REVISION_LABEL, ROLLOUT_LABEL, Rollout};
 
 use super::{exit::Failure, session::Session, workload::Holder};
 
@@ -46,6 +46,8 @@ impl Selectors {
         let of_status = || {
             let text = rollout.status.as_ref().map(|status| status.selector.as_str());
             let pairs = text.unwrap_or_default().split(',').filter_map(|pair| pair.split_once('='));
+            // Of two colours it names the active one; both are shown.
+            let pairs = pairs.filter(|(key, _)| *key != REVISION_LABEL);
             pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
         };
         let own = rollout.spec.selector.as_ref().map(|selector| selector.match_labels.clone());

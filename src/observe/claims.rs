@@ -113,15 +113,17 @@ impl Claims {
         inner.by_object.get(object).cloned().unwrap_or_default()
     }
 
-    /// What older Rollouts claim of that which `rollout` names, as sentences.
-    pub(super) fn against(&self, rollout: &Key, created: Option<Timestamp>) -> Vec<String> {
+    /// What older Rollouts claim of that which `rollout` names, as sentences, and whether the workload
+    /// is among it.
+    pub(super) fn against(&self, rollout: &Key, created: Option<Timestamp>) -> (Vec<String>, bool) {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, named)) = inner.by_rollout.get(rollout) else { return Vec::new() };
-        let mut found = Vec::new();
-        for object in named.iter().filter(|object| object.is_exclusive()) {
+        let named = inner.by_rollout.get(rollout).map(|(_, named)| named);
+        let (mut found, mut workload) = (Vec::new(), false);
+        for object in named.into_iter().flatten().filter(|object| object.is_exclusive()) {
             for other in inner.by_object.get(object).into_iter().flatten() {
                 let Some((theirs, _)) = inner.by_rollout.get(other) else { continue };
                 if other != rollout && (*theirs, other) < (created, rollout) {
+                    workload |= matches!(object, Named::Workload(..));
                     found.push(format!(
                         "{} is claimed by Rollout {}/{}, which is older; name another one",
                         object.text(),
@@ -131,7 +133,7 @@ impl Claims {
                 }
             }
         }
-        found
+        (found, workload)
     }
 }
 
@@ -153,6 +155,8 @@ fn named(namespace: &str, spec: &RolloutSpec) -> BTreeSet<Named> {
         let owner = reference.namespace.clone().unwrap_or_else(|| namespace.to_owned());
         let key = (owner, reference.name.clone());
         named.extend(reference.routes.iter().map(|route| Named::Route(key.clone(), route.clone())));
+        let managed = program.traffic.iter().flat_map(|traffic| &traffic.managed_routes);
+        named.extend(managed.map(|route| Named::Route(key.clone(), route.name.clone())));
         named.insert(Named::VirtualService(key));
     }
     if let Some(rule) = program.istio().and_then(|istio| istio.destination_rule.as_ref()) {

@@ -105,6 +105,7 @@ impl Caches {
     /// Remembers that a PodDisruptionBudget forbade the eviction of a pod, for as long as it says so.
     pub fn remember_refused_eviction(&self, namespace: &str, pod: &str, now: Timestamp, why: &str) {
         let mut refused = self.refused_evictions.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|(owner, pod), _| self.pods.get(owner, pod).is_some());
         refused.insert((namespace.to_owned(), pod.to_owned()), (now, why.to_owned()));
     }
 
@@ -178,15 +179,20 @@ impl Caches {
             Some((name.to_owned(), self.destination_rule(namespace, name)?))
         });
         let workload = self.workload(namespace, &spec);
-        let (template, fingerprint, selector) = template(&spec, seen, &workload);
+        let (rival_claims, workload_is_rivals) = self.claims.against(key, seen.created);
+        let current = rollout.status.current_revision.as_deref();
+        let current = revisions.iter().find(|set| Some(set.revision.as_str()) == current);
+        let (template, fingerprint, selector) = match (&workload, current) {
+            (WorkloadState::Missing, Some(set)) => remembered(set, &rollout.status.selector),
+            _ => template(&spec, seen, &workload),
+        };
         let host = destination_rule.as_ref().and_then(|rule| {
             let host = destination_rule::host(&rule.object).ok()?;
             let (owner, name) = service_of(host, namespace)?;
             (owner == namespace).then(|| name.to_owned())
         });
-        let names: BTreeSet<&String> =
-            program.stable_service.iter().chain(&program.canary_service).chain(&host).collect();
-        let all_names: BTreeSet<&String> = names.iter().copied().chain(&held_services).collect();
+        let named = program.stable_service.iter().chain(&program.canary_service).chain(&host);
+        let names: BTreeSet<&String> = named.chain(&held_services).collect();
         Some(Ok(World {
             now,
             template,
@@ -196,7 +202,7 @@ impl Caches {
             revisions,
             orphans,
             taken_names: self.taken_names(namespace),
-            services: self.services_of(namespace, &all_names),
+            services: self.services_of(namespace, &names),
             endpoints: self.endpoints_of(namespace, &names),
             routes: routes.collect(),
             destination_rule,
@@ -207,7 +213,8 @@ impl Caches {
             templates: templates(&self.templates, namespace),
             cluster_templates: templates(&self.cluster_templates, ""),
             runs: self.runs_of(key),
-            rival_claims: self.claims.against(key, seen.created),
+            rival_claims,
+            workload_is_rivals,
             program: program.clone(),
             rollout,
         }))
@@ -330,6 +337,20 @@ fn template(
             own.unwrap_or_default(),
         ),
     }
+}
+
+/// The same where the workload is gone: what is known of it from the revision that it asked for.
+fn remembered(
+    set: &ReplicaSet,
+    selector: &str,
+) -> (Arc<PodTemplate>, String, BTreeMap<String, String>) {
+    let labels = set.pod_labels.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+    let metadata = [("labels".to_owned(), serde_json::Value::Object(labels.collect()))];
+    let template =
+        PodTemplate { metadata: metadata.into_iter().collect(), ..PodTemplate::default() };
+    let pairs = selector.split(',').filter_map(|pair| pair.split_once('='));
+    let selector = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    (Arc::new(template), set.fingerprint.clone(), selector.collect())
 }
 
 fn templates(

@@ -263,15 +263,17 @@ pub fn workload(kind: world::WorkloadKind, object: &DynamicObject) -> SeenWorklo
         let number = object.data.pointer(path).and_then(Value::as_u64);
         number.and_then(|number| u32::try_from(number).ok())
     };
-    let labels = if pod_template {
-        template.metadata.get("labels")
-    } else {
-        object.data.pointer("/spec/selector/matchLabels")
-    };
-    let labels = labels.and_then(Value::as_object).into_iter().flatten();
+    // Without labels to match, as of a PodTemplate, all labels of the pods are taken.
+    let labels = object.data.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let labels = labels
+        .filter(|labels| !labels.is_empty())
+        .or_else(|| template.metadata.get("labels").and_then(Value::as_object));
+    let labels = labels.into_iter().flatten();
     let selector =
         labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+    let owner = controller(meta.owner_references.as_ref());
     SeenWorkload(world::Workload {
+        owner: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
         kind,
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),

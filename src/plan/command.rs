@@ -1,6 +1,6 @@
 //! Commands: each is applied once, and only to the revision that its writer saw.
 
-use super::{Draft, Write, identify, messages, outcome, runs, step};
+use super::{Draft, Write, identify, messages, outcome, restart, runs, step};
 use crate::{
     api::{AbortCause, Command, CommandRecord, PauseReason, PauseStatus, Step, Verb},
     world::World,
@@ -58,7 +58,7 @@ fn carry_out(world: &World, draft: &mut Draft, command: &Command) -> Result<Stri
             outcome::abort(world, draft, AbortCause::Command, by, reason);
             Ok(messages::abort_accepted(draft.stable.as_deref()))
         }
-        Verb::Restart => restart(world, draft),
+        Verb::Restart => restart_pods(world, draft),
         Verb::Resume if draft.status.contest.is_some() => resume(draft),
         _ if !releasing => Err("no release in progress, nothing to do".into()),
         Verb::PromoteFull => {
@@ -85,11 +85,11 @@ fn carry_out(world: &World, draft: &mut Draft, command: &Command) -> Result<Stri
 }
 
 /// All pods are to be newer than now.
-fn restart(world: &World, draft: &mut Draft) -> Result<String, String> {
+fn restart_pods(world: &World, draft: &mut Draft) -> Result<String, String> {
     if draft.stable.is_none() {
         return Err("the first deployment is under way, nothing to restart".into());
     }
-    draft.status.restart_at = Some(world.now);
+    draft.status.restart_at = Some(restart::whole_second(world.now));
     Ok("all pods are replaced, one after the other".into())
 }
 

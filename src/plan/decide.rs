@@ -33,15 +33,15 @@ pub(super) fn decide(
         keep_stable(world, draft, Some(traffic));
         draft.status.progress = None;
         fall_back(world, draft, traffic);
-        if !invalid {
-            workload::make_way(world, draft, traffic);
-        }
     } else if draft.status.abort.is_some() {
         aborted(world, draft, traffic);
     } else {
         release(world, draft, traffic, invalid);
     }
-    restart::restart(world, draft);
+    if !invalid {
+        workload::make_way(world, draft, traffic);
+    }
+    restart::restart(world, draft, traffic);
 }
 
 /// The stable revision has its full size: an abort must find it ready. Where the pods are the weight,
@@ -63,7 +63,7 @@ fn keep_stable(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
         }
         _ => (world.desired(), messages::stable_size()),
     };
-    let size = size + restart::surge(world, draft);
+    let size = restart::with_surge(world, draft, &stable, size);
     scale::bring_to(world, draft, &stable, size, &why);
 }
 
@@ -80,7 +80,7 @@ fn first_deployment(world: &World, draft: &mut Draft, traffic: &Traffic) {
     } else {
         scale::bring_to(world, draft, &target, desired, &messages::first_deployment());
     }
-    workload::shrink_in_step(world, draft);
+    workload::shrink_in_step(world, draft, traffic);
     let available = traffic.selectable(world, &target);
     outcome::track_progress(world, draft, available < desired, desired);
     if available < desired {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Draft;
 use crate::{
@@ -247,6 +247,26 @@ impl<'a> Traffic<'a> {
             Split::Hosts { .. } => world.available(revision),
             Split::Subsets { .. } => self.published(world, &Pointer::default(), revision),
         }
+    }
+
+    /// Available pods of `revision` that are published wherever they are selected, and that every
+    /// proxy can be taken to know; and when the next one can.
+    pub(super) fn known(&self, world: &World, revision: &str) -> (u32, Option<Timestamp>) {
+        let ends = [&self.stable, &self.canary];
+        let count = match ends.into_iter().find(|pointer| pointer.may_reach(revision)) {
+            Some(pointer) => self.published(world, pointer, revision),
+            None => world.available(revision),
+        };
+        let pods = world.revision(revision).into_iter().flat_map(|set| &set.pods);
+        let available = pods.filter(|pod| pod.is_available(world.now, world.min_ready()));
+        let later: Vec<Timestamp> = available
+            // Readiness is dated in whole seconds, rounded down.
+            .filter_map(|pod| pod.ready_since?.checked_add(SignedDuration::from_secs(1)).ok())
+            .map(|ready| self.delay.after(ready))
+            .filter(|at| *at > world.now)
+            .collect();
+        let unknown = u32::try_from(later.len()).unwrap_or(u32::MAX);
+        (count.saturating_sub(unknown), later.into_iter().min())
     }
 
     fn published(&self, world: &World, pointer: &Pointer, revision: &str) -> u32 {

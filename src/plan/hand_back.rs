@@ -4,20 +4,25 @@
 //! added, and the pods of a workload. `status.held` remembers the first two; a finalizer keeps the
 //! Rollout until all of it is back (lesson 42).
 
+use jiff::Timestamp;
+
 use super::{
     Action, Draft, Plan, RouteKind, Write,
     gate::Traffic,
-    identify, messages, workload,
+    identify, messages, scale, workload,
     write::{self, Wanted},
 };
 use crate::{
-    api::{FINALIZER, ScaleDown},
+    api::{FINALIZER, REVISION_LABEL, ScaleDown},
     traffic::istio::destination_rule,
     world::{DestinationRule, WorkloadState, World},
 };
 
-/// The finalizer of `kubectl delete --cascade=orphan`: the pods stay, and with them what selects them.
+/// The finalizer of `kubectl delete --cascade=orphan`.
 const ORPHAN: &str = "orphan";
+
+/// The finalizer of `kubectl delete --cascade=foreground`: our pods go at once, whoever waits.
+const FOREGROUND: &str = "foregroundDeletion";
 
 /// What the spec names of that which is held.
 fn named(world: &World) -> Vec<String> {
@@ -53,22 +58,23 @@ pub(super) fn keep_account(world: &World, draft: &mut Draft) {
     let needed = !draft.status.held.is_empty()
         || reference.is_some_and(|reference| reference.scale_down != ScaleDown::Never);
     let present = world.rollout.finalizers.iter().any(|finalizer| finalizer == FINALIZER);
+    let write = Write::Finalizer { present: needed };
     if needed && !present {
-        let write = Write::Finalizer { present: true };
         draft.urgent.insert(0, Action { write, why: messages::finalizer() });
+    } else if present && !needed {
+        draft.cleanup.push(Action { write, why: messages::all_handed_back() });
     }
 }
 
-/// The write that takes our revision off `item`; none if it is off already.
+/// The write that takes our revision off `item`; none if it is off already, or if another Rollout has
+/// it by now.
 fn release(world: &World, item: &str) -> Option<Write> {
     let mut parts = item.split('/');
     let (kind, name, subset) = (parts.next()?, parts.next()?, parts.next());
     match (kind, subset) {
         ("Service", _) => {
-            let at = world.services.get(name)?.selector.get(crate::api::REVISION_LABEL)?;
-            // Another Rollout may have it by now.
-            world.revision(at)?;
-            Some(Write::SelectRevision {
+            let at = world.services.get(name)?.selector.get(REVISION_LABEL)?;
+            is_ours(world, at).then(|| Write::SelectRevision {
                 service: name.to_owned(),
                 from: Some(at.clone()),
                 to: None,
@@ -76,11 +82,21 @@ fn release(world: &World, item: &str) -> Option<Write> {
         }
         ("DestinationRule", Some(subset)) => {
             let rule = world.held_rules.get(name)?;
+            let labels = destination_rule::subset_labels(&rule.object, subset).ok()?;
+            let at = labels.get(REVISION_LABEL)?;
             let object = destination_rule::without_subset_revision(&rule.object, subset);
-            (object != *rule.object).then(|| edit(world, rule, object))
+            is_ours(world, at).then(|| edit(world, rule, object))
         }
         _ => None,
     }
+}
+
+/// Whether a revision is one of this Rollout: also one whose ReplicaSet somebody deleted.
+fn is_ours(world: &World, revision: &str) -> bool {
+    let status = &world.rollout.status;
+    let named = status.stable_revision.iter().chain(&status.current_revision);
+    let sets = world.revisions.iter().chain(&world.orphans).map(|set| &set.revision);
+    named.chain(sets).any(|ours| ours == revision)
 }
 
 fn edit(world: &World, rule: &DestinationRule, object: serde_json::Value) -> Write {
@@ -94,56 +110,102 @@ fn edit(world: &World, rule: &DestinationRule, object: serde_json::Value) -> Wri
     }
 }
 
-/// The plan for a Rollout that is being deleted: the workload's pods come back, traffic goes to
-/// whatever the Services' own selectors say, and then the Rollout may go.
+/// The plan for a Rollout that is being deleted. With a workload that has pods: those come back, then
+/// the Services and subsets reach them, then the weights go to stable, and our own pods go last, with
+/// the Rollout. Without one nothing can be kept alive, and all is given back at once.
 pub(super) fn plan(world: &World) -> Plan {
     let has = |name: &str| world.rollout.finalizers.iter().any(|finalizer| finalizer == name);
     let mut draft = identify::unchanged(world);
-    let status = (*world.rollout.status).clone();
     if !has(FINALIZER) || world.workload == WorkloadState::Unknown {
-        return Plan { status, ..Plan::default() };
+        return Plan { status: draft.status, ..Plan::default() };
     }
-    let done = |draft: Draft| {
-        let mut actions = draft.urgent;
-        actions.extend(draft.actions);
-        actions.extend(draft.cleanup);
-        let write = Write::Finalizer { present: false };
-        actions.push(Action { write, why: messages::all_handed_back() });
-        Plan { actions, status: status.clone(), ..Plan::default() }
-    };
-    if has(ORPHAN) {
+    // With `--cascade=orphan` the pods stay, and with them what selects them.
+    let orphaned = world.revisions.is_empty() && !world.orphans.is_empty();
+    if has(ORPHAN) || orphaned {
         return done(draft);
     }
     let waits = workload::restore(world, &mut draft);
-    if let Some(waits) = waits {
-        return waiting(world, draft, &waits);
-    }
-    let traffic = Traffic::observe(world, &draft).filter(|_| world.rival_claims.is_empty());
-    if let Some(traffic) = &traffic
-        && draft.stable.is_some()
+    if let Some(waits) = &waits
+        && !has(FOREGROUND)
+        && is_serving(world)
     {
-        let wanted = Wanted { weight: Some(0), ..Wanted::default() };
-        write::wanted(world, &mut draft, traffic, &wanted);
+        return waiting(world, draft, waits);
     }
-    let held = world.rollout.status.held.clone();
-    for item in &held {
+    for item in &world.rollout.status.held {
         if let Some(write) = release(world, item) {
-            draft.cleanup.push(Action { write, why: messages::released(item) });
+            draft.push(write, messages::released(item));
         }
     }
-    // Our pods go with the Rollout: not before all know of those of the workload.
-    let served = world.rollout.spec.workload_ref.is_some();
-    if served && !(draft.actions.is_empty() && draft.urgent.is_empty() && draft.cleanup.is_empty())
-    {
-        return waiting(world, draft, &messages::waiting_for_proxies(world));
+    let served = world.workload.found().is_some_and(|workload| workload.replicas > 0);
+    if served && let Some(waits) = unsettled(world, &mut draft) {
+        return waiting(world, draft, &waits);
     }
-    if let Some(at) = traffic.filter(|_| served).and_then(|traffic| traffic.pointers_settle())
-        && at > world.now
-    {
-        draft.check_at(at);
-        return waiting(world, draft, &messages::waiting_for_proxies(world));
+    weights(world, &mut draft);
+    match waits {
+        Some(waits) => waiting(world, draft, &waits),
+        None if served && !draft.is_idle() => {
+            waiting(world, draft, &messages::waiting_for_proxies(world))
+        }
+        None => done(draft),
     }
-    done(draft)
+}
+
+/// All weight goes to stable, as between releases.
+fn weights(world: &World, draft: &mut Draft) {
+    let traffic = Traffic::observe(world, draft).filter(|_| world.rival_claims.is_empty());
+    if let Some(traffic) = traffic.filter(|_| draft.stable.is_some()) {
+        let wanted = Wanted { weight: Some(0), ..Wanted::default() };
+        write::wanted(world, draft, &traffic, &wanted);
+    }
+}
+
+/// Whether pods of ours answer requests.
+fn is_serving(world: &World) -> bool {
+    world.revisions.iter().any(|set| world.available(&set.revision) > 0)
+}
+
+/// What is missing until the Services and subsets reach the workload's pods, and every proxy knows it.
+fn unsettled(world: &World, draft: &mut Draft) -> Option<String> {
+    if !draft.is_idle() {
+        return Some(messages::waiting_for_proxies(world));
+    }
+    let mut since: Vec<Timestamp> = world.held_rules.values().map(|rule| rule.since).collect();
+    let pods = world.workload.found().map_or(0, |workload| workload.replicas);
+    let needed = scale::enough(world, world.desired().min(pods));
+    for service in world.services.values() {
+        since.push(service.since);
+        let published = foreign_endpoints(world, &service.name);
+        if published < needed && is_serving(world) {
+            return Some(messages::waiting_for_service(&service.name, published, needed));
+        }
+    }
+    let settle = since.into_iter().max().map(|since| world.program.delay().after(since))?;
+    if settle <= world.now {
+        return None;
+    }
+    draft.check_at(settle);
+    Some(messages::waiting_for_proxies(world))
+}
+
+/// Ready endpoints of a Service that are no pods of ours.
+fn foreign_endpoints(world: &World, service: &str) -> u32 {
+    let Some(endpoints) = world.endpoints.get(service) else { return 0 };
+    let ours = |name: &String| {
+        let mut pods = world.revisions.iter().flat_map(|set| &set.pods);
+        pods.any(|pod| pod.name == *name)
+    };
+    let foreign = endpoints.ready_pods.iter().filter(|pod| !ours(pod));
+    u32::try_from(foreign.count()).unwrap_or(u32::MAX)
+}
+
+/// The Rollout may go.
+fn done(draft: Draft) -> Plan {
+    let mut actions = draft.urgent;
+    actions.extend(draft.actions);
+    actions.extend(draft.cleanup);
+    let write = Write::Finalizer { present: false };
+    actions.push(Action { write, why: messages::all_handed_back() });
+    Plan { actions, status: draft.status, ..Plan::default() }
 }
 
 /// Says in the status what the deletion waits for.

@@ -1,5 +1,7 @@
 //! Which revision does the spec ask for, which is stable, and is this the beginning of a release?
 
+use std::collections::BTreeMap;
+
 use super::{Action, Draft, Write, messages, runs, step};
 use crate::{
     api::{Outcome, ReleaseRecord, RolloutStatus, StepStatus},
@@ -50,6 +52,8 @@ pub(super) fn unchanged(world: &World) -> Draft {
         written: None,
         wait: None,
         shortfall: None,
+        sizes: BTreeMap::new(),
+        restart: None,
         next_check: None,
     }
 }
@@ -61,10 +65,9 @@ pub(super) fn unchanged(world: &World) -> Draft {
 fn target(world: &World, status: &RolloutStatus) -> (String, i64) {
     let generation = world.workload.found().map(|workload| workload.generation);
     let seen = status.observed_generation == Some(world.rollout.generation)
-        && status.workload_observed_generation == generation
-        || !world.has_template();
-    if let (true, Some(current)) = (seen, &status.current_revision)
-        && world.revision(current).is_some()
+        && status.workload_observed_generation == generation;
+    if let Some(current) = &status.current_revision
+        && (seen && world.revision(current).is_some() || !world.has_template())
     {
         return (current.clone(), status.collision_count);
     }

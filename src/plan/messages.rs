@@ -55,7 +55,7 @@ pub(super) fn route_taken(contest: &Contest, name: &str) -> String {
     format!("{by} took the route {name} out of {object}, which a step asks for")
 }
 
-pub(super) fn route_edited(text: String, contested: bool) -> Note {
+pub(super) fn route_edited(text: &str, contested: bool) -> Note {
     if contested {
         let text = format!("{text}; put back twice, now left alone: see condition RouteContested");
         note(Reason::RouteContested, true, text)
@@ -306,7 +306,11 @@ pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute], standing: &[Strin
     let added = (!added.is_empty()).then(|| format!("route {} to the canary", added.join(", ")));
     let gone = (!gone.is_empty()).then(|| format!("route {} goes", gone.join(", ")));
     let texts: Vec<String> = weight.into_iter().chain(added).chain(gone).collect();
-    if texts.is_empty() { format!("canary weight {to}") } else { texts.join("; ") }
+    match texts.is_empty() {
+        false => texts.join("; "),
+        true if wanted.is_empty() => format!("canary weight {to}"),
+        true => format!("route {} as its step and its base say", wanted.join(", ")),
+    }
 }
 
 pub(super) fn shrinks_with_weight(weight: i32) -> String {
@@ -325,11 +329,14 @@ pub(super) fn restart_why() -> String {
     "a restart replaces this pod".to_owned()
 }
 
-pub(super) fn restarting(refused: Option<&str>) -> String {
-    match refused {
-        Some(refused) => format!("restarting pods; an eviction was refused: {refused}"),
-        None => "restarting pods".to_owned(),
-    }
+pub(super) fn restarting(old: usize, refused: Option<&str>) -> String {
+    let refused = refused.map(|refused| format!("; an eviction was refused: {refused}"));
+    let left = match old {
+        0 => "the last old pods are going".to_owned(),
+        1 => "1 pod still to replace".to_owned(),
+        _ => format!("{old} pods still to replace"),
+    };
+    format!("restarting: {left}{}", refused.unwrap_or_default())
 }
 
 pub(super) fn counts(revision: &str, surplus: bool) -> String {
@@ -342,7 +349,11 @@ pub(super) fn role(revision: &str) -> String {
 }
 
 pub(super) fn takes_over(available: u32) -> String {
-    format!("{available} pods of the Rollout take over")
+    match available {
+        0 => "one pod less than wanted, to make room for one of the Rollout".to_owned(),
+        1 => "one pod of the Rollout takes over".to_owned(),
+        _ => format!("{available} pods of the Rollout take over"),
+    }
 }
 
 pub(super) fn handed_back(name: &str) -> String {
@@ -351,6 +362,12 @@ pub(super) fn handed_back(name: &str) -> String {
 
 pub(super) fn waiting_for_workload(name: &str, available: u32, desired: u32) -> String {
     format!("waiting for {name}: {available} of {desired} pods available")
+}
+
+pub(super) fn waiting_for_service(name: &str, published: u32, needed: u32) -> String {
+    format!(
+        "waiting for Service {name}: {published} of {needed} endpoints of the workload are there"
+    )
 }
 
 pub(super) fn released(item: &str) -> String {
@@ -376,6 +393,15 @@ pub(super) fn no_workload(world: &World) -> String {
         "spec.workloadRef: {kind} {}/{name} does not exist; create it, or write the pods in \
          spec.template",
         world.rollout.namespace
+    )
+}
+
+pub(super) fn workloads_not_listed(world: &World) -> String {
+    let reference = world.rollout.spec.workload_ref.as_ref();
+    let kind = reference.map_or("", |reference| reference.kind.as_str());
+    format!(
+        "waiting for the list of {kind}s (spec.workloadRef); if this lasts, the controller may not \
+         read them: see its log and its role"
     )
 }
 

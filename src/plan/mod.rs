@@ -240,16 +240,17 @@ pub fn plan(world: &World) -> Plan {
         return hand_back::plan(world);
     }
     if world.workload == WorkloadState::Unknown {
-        return Plan { status: (*world.rollout.status).clone(), ..Plan::default() };
+        return workload::not_listed(world);
     }
     if !world.has_template() && world.rollout.status.current_revision.is_none() {
         return refused(world, &messages::no_workload(world));
     }
     let mut draft = identify::draft(world);
     command::apply(world, &mut draft);
-    let problems = validate::problems(world, &draft);
+    let mut problems = validate::problems(world, &draft);
     let traffic = gate::Traffic::observe(world, &draft);
     decide::decide(world, &mut draft, traffic.as_ref(), &problems);
+    problems.extend(validate::between_releases(world, &draft));
     metadata::follow(world, &mut draft, traffic.as_ref());
     autoscale::count(world, &mut draft, traffic.as_ref());
     hand_back::keep_account(world, &mut draft);
@@ -280,6 +281,10 @@ struct Draft {
     wait: Option<Wait>,
     /// Why the canary has less weight than the steps say, in words.
     shortfall: Option<String>,
+    /// The sizes of revisions without the surge of a restart.
+    sizes: BTreeMap<String, u32>,
+    /// What a restart is doing, in words.
+    restart: Option<String>,
     next_check: Option<Timestamp>,
 }
 
@@ -318,6 +323,11 @@ impl Draft {
 
     fn note(&mut self, note: Note) {
         self.notes.push(note);
+    }
+
+    /// Whether nothing is to be written, apart from the status.
+    fn is_idle(&self) -> bool {
+        self.urgent.is_empty() && self.actions.is_empty() && self.cleanup.is_empty()
     }
 
     /// Whether a release is under way: the spec's revision is not the stable one.

@@ -139,7 +139,7 @@ fn held_sizes(world: &World, draft: &Draft, wanted: (u32, u32), held: bool) -> (
 /// The stable revision gets all its pods back, and the others go as it does.
 pub(super) fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let Some(stable) = draft.stable.clone() else { return };
-    let desired = world.desired() + super::restart::surge(world, draft);
+    let desired = super::restart::with_surge(world, draft, &stable, world.desired());
     let target = draft.target.clone();
     // A canary Service still needs an endpoint until it selects stable and all know it.
     let selected = traffic.canary.may_reach(&target) && !traffic.canary.all_at(&stable);

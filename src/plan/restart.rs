@@ -5,60 +5,92 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Draft, WaitKind, Write, messages, scale};
-use crate::world::{ReplicaSet, World};
+use super::{Draft, WaitKind, Write, gate::Traffic, messages, scale};
+use crate::world::{Pod, ReplicaSet, Shift, World};
 
 /// Time after which an eviction that a PodDisruptionBudget forbade is tried again.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// The instant before which pods are to be replaced, if a restart is asked for and not done.
-fn asked(world: &World, draft: &Draft) -> Option<Timestamp> {
-    let asked = draft.status.restart_at.into_iter().chain(world.rollout.spec.restart_at).max()?;
-    let done = draft.status.restarted_at.is_some_and(|done| done >= asked);
-    (!done && asked <= world.now && draft.stable.is_some()).then_some(asked)
+/// The instant itself, or the next whole second: the age of pods is known in seconds, and none that
+/// came after it may count as older.
+pub(super) fn whole_second(at: Timestamp) -> Timestamp {
+    let second = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(second).unwrap_or(at)
 }
 
-/// The ReplicaSets whose pods are restarted.
-fn sets<'a>(world: &'a World, draft: &'a Draft) -> impl Iterator<Item = &'a ReplicaSet> {
-    let ours = |set: &&ReplicaSet| {
-        set.replicas > 0
-            && (set.revision == draft.target || draft.stable.as_ref() == Some(&set.revision))
+/// The instants before which pods are to be replaced: by command and by the spec.
+fn asked(world: &World, draft: &Draft) -> impl Iterator<Item = Timestamp> {
+    draft.status.restart_at.into_iter().chain(world.rollout.spec.restart_at).map(whole_second)
+}
+
+/// The instant before which pods are to be replaced now.
+fn due(world: &World, draft: &Draft) -> Option<Timestamp> {
+    if world.rollout.spec.paused || draft.stable.is_none() {
+        return None;
+    }
+    let due = asked(world, draft).filter(|at| *at <= world.now).max()?;
+    draft.status.restarted_at.is_none_or(|done| done < due).then_some(due)
+}
+
+/// The ReplicaSets whose pods are restarted. While pods are being replaced anyway, those of the two
+/// revisions come and go with the release.
+fn sets<'a>(world: &'a World, draft: &Draft) -> Vec<&'a ReplicaSet> {
+    let releasing = draft.in_release() && draft.status.abort.is_none();
+    let paused = draft.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Pause);
+    let moving = releasing && world.program.shift == Shift::Pods && !paused;
+    let wanted = |set: &&ReplicaSet| {
+        let stable = draft.stable.as_ref() == Some(&set.revision);
+        set.replicas > 0 && !moving && (stable || releasing && set.revision == draft.target)
     };
-    world.revisions.iter().filter(ours)
+    world.revisions.iter().filter(wanted).collect()
 }
 
-fn has_old_pods(world: &World, draft: &Draft, before: Timestamp) -> bool {
-    sets(world, draft).any(|set| set.pods.iter().any(|pod| pod.created < before))
+fn is_old(set: &ReplicaSet, before: Timestamp) -> bool {
+    set.pods.iter().any(|pod| pod.created < before)
 }
 
-/// Pods that stable has on top while it restarts and none may be missing.
-pub(super) fn surge(world: &World, draft: &Draft) -> u32 {
-    let Some(before) = asked(world, draft) else { return 0 };
-    u32::from(scale::unavailable(world) == 0 && has_old_pods(world, draft, before))
+/// How many of the `size` pods of a revision may be missing. A part of the full size is all needed for
+/// its weight.
+fn may_miss(world: &World, size: u32) -> u32 {
+    if size < world.desired() { 0 } else { scale::unavailable(world).min(size) }
+}
+
+/// `size`, or one more while a revision restarts and none of its pods may be missing, or a
+/// PodDisruptionBudget lets none go.
+pub(super) fn with_surge(world: &World, draft: &mut Draft, revision: &str, size: u32) -> u32 {
+    draft.sizes.insert(revision.to_owned(), size);
+    let set = world.revision(revision);
+    let Some((_, set)) = due(world, draft).zip(set).filter(|(at, set)| is_old(set, *at)) else {
+        return size;
+    };
+    let refused = set.pods.iter().any(|pod| world.refused_evictions.contains_key(&pod.name));
+    // What has come stays until the end, else it would come and go with each pod.
+    let has_come = set.replicas > size;
+    size + u32::from(size > 0 && (may_miss(world, size) == 0 || refused || has_come))
 }
 
 /// Plans the next evictions, or records the end of the restart.
-pub(super) fn restart(world: &World, draft: &mut Draft) {
-    let later = draft.status.restart_at.into_iter().chain(world.rollout.spec.restart_at).max();
-    if let Some(at) = later.filter(|at| *at > world.now) {
+pub(super) fn restart(world: &World, draft: &mut Draft, traffic: &Traffic) {
+    if let Some(at) = asked(world, draft).filter(|at| *at > world.now).min() {
         draft.check_at(at);
     }
-    let Some(before) = asked(world, draft) else { return };
-    if world.rollout.spec.paused {
+    let Some(before) = due(world, draft) else { return };
+    let sets = sets(world, draft);
+    // None: they are all being replaced by a release.
+    if sets.is_empty() && world.desired() > 0 {
         return;
     }
-    if !has_old_pods(world, draft, before) {
+    if !sets.iter().any(|set| is_old(set, before)) {
         draft.status.restarted_at = Some(before);
-        draft.note(messages::restarted());
+        // A Rollout that is younger than the restart had nothing to do.
+        if world.revisions.iter().any(|set| set.created < before) {
+            draft.note(messages::restarted());
+        }
         return;
-    }
-    let mut evictions = Vec::new();
-    for set in sets(world, draft) {
-        evictions.extend(evictable(world, set, before));
     }
     let mut refused = None;
-    for (name, uid) in evictions {
-        if let Some((at, why)) = world.refused_evictions.get(&name) {
+    for pod in evictable(world, draft, traffic, &sets, before) {
+        if let Some((at, why)) = world.refused_evictions.get(&pod.name) {
             let again = at.checked_add(TRY_AGAIN).unwrap_or(world.now);
             if again > world.now {
                 draft.check_at(again);
@@ -66,31 +98,58 @@ pub(super) fn restart(world: &World, draft: &mut Draft) {
                 continue;
             }
         }
-        draft.push(Write::Evict { name, uid }, messages::restart_why());
+        let write = Write::Evict { name: pod.name.clone(), uid: pod.uid.clone() };
+        draft.push(write, messages::restart_why());
+        // The answer is no object that would bring us back.
+        draft.check_at(world.now.checked_add(TRY_AGAIN).unwrap_or(world.now));
     }
-    let text = messages::restarting(refused.as_deref());
-    draft.wait(WaitKind::Other, text);
+    let pods = || sets.iter().flat_map(|set| &set.pods).filter(|pod| !pod.deleting);
+    let old = pods().filter(|pod| pod.created < before).count();
+    draft.restart = Some(messages::restarting(old, refused.as_deref()));
 }
 
-/// The pods of a revision that may go now, the oldest first: those that are not available, and of the
+/// The pods that may go now, the oldest of a revision first: those that are not available, and of the
 /// others as many as may be missing.
-fn evictable(world: &World, set: &ReplicaSet, before: Timestamp) -> Vec<(String, String)> {
-    let min_ready = world.min_ready();
-    let available = set.available(world.now, min_ready);
-    let missing = scale::unavailable(world).min(set.replicas);
-    // A size above the wanted one is the surge of this restart.
-    let wanted = set.replicas.min(world.desired()).saturating_sub(missing);
-    let mut spare = available.saturating_sub(wanted);
-    let mut old: Vec<_> =
-        set.pods.iter().filter(|pod| pod.created < before && !pod.deleting).collect();
-    old.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
-    old.retain(|pod| {
-        let serves = pod.is_available(world.now, min_ready);
-        if serves && spare == 0 {
-            return false;
+fn evictable<'a>(
+    world: &World,
+    draft: &mut Draft,
+    traffic: &Traffic,
+    sets: &[&'a ReplicaSet],
+    before: Timestamp,
+) -> Vec<&'a Pod> {
+    // A pod that not every proxy knows yet cannot take the place of another.
+    let mut serving = Vec::new();
+    for set in sets {
+        let (known, next) = traffic.known(world, &set.revision);
+        serving.push(known);
+        if let Some(at) = next {
+            draft.check_at(at);
         }
-        spare -= u32::from(serves);
-        true
-    });
-    old.into_iter().map(|pod| (pod.name.clone(), pod.uid.clone())).collect()
+    }
+    // Where the pods are the weight, both revisions share what may be missing, and each keeps one.
+    let shared = world.program.shift == Shift::Pods && sets.len() > 1;
+    let all = serving.iter().copied().fold(0, u32::saturating_add);
+    let fewest = world.desired().saturating_sub(scale::unavailable(world));
+    let mut common = all.saturating_sub(fewest);
+    let mut found = Vec::new();
+    for (set, serving) in sets.iter().zip(serving) {
+        // A size above this one is the surge of the restart.
+        let size = draft.sizes.get(&set.revision).map_or(set.replicas, |s| set.replicas.min(*s));
+        let mut spare = match shared {
+            true => common.min(serving.saturating_sub(1)),
+            false => serving.saturating_sub(size.saturating_sub(may_miss(world, size))),
+        };
+        let mut old: Vec<&Pod> =
+            set.pods.iter().filter(|pod| pod.created < before && !pod.deleting).collect();
+        old.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        for pod in old {
+            let serves = u32::from(pod.is_available(world.now, world.min_ready()));
+            if serves <= spare {
+                spare -= serves;
+                common = common.saturating_sub(serves);
+                found.push(pod);
+            }
+        }
+    }
+    found
 }

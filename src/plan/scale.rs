@@ -131,8 +131,9 @@ pub(super) fn bring_to(world: &World, draft: &mut Draft, revision: &str, size: u
         .fold(0, u32::saturating_add);
     let room = most(world).saturating_sub(others.saturating_add(workload::in_the_way(world)));
     let Some(set) = world.revision(revision) else {
-        if world.orphans.iter().any(|set| set.revision == revision) {
-            return; // It is adopted in this pass.
+        // An orphan is adopted in this pass; without the workload there is nothing to make pods of.
+        if world.orphans.iter().any(|set| set.revision == revision) || !world.has_template() {
+            return;
         }
         draft.push(
             Write::CreateReplicaSet(NewReplicaSet {

@@ -4,7 +4,7 @@
 use super::{
     Draft, WaitKind,
     gate::Traffic,
-    messages, outcome, runs, scale,
+    messages, outcome, restart, runs, scale,
     step::{self, Intent, SizeRule},
     write::{self, Wanted},
 };
@@ -206,7 +206,7 @@ pub(super) fn shrink_aborted(world: &World, draft: &mut Draft, traffic: &Traffic
 fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, size: u32) {
     let target = draft.target.clone();
     let present = world.revision(&target).map_or(0, |set| set.replicas);
-    let mut size = size;
+    let (wanted, mut size) = (size, size);
     if size < present {
         let shown = traffic.highest();
         let settled = traffic.weights_settle(shown).filter(|at| *at <= world.now);
@@ -225,7 +225,9 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
                 Ok(()) => {}
                 Err(at) => {
                     size = present;
-                    at.into_iter().for_each(|at| draft.check_at(at));
+                    if let Some(at) = at {
+                        draft.check_at(at);
+                    }
                 }
             }
         }
@@ -234,6 +236,8 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
         StrategyKind::BlueGreen => messages::colour_size(),
         _ => messages::canary_size(world, draft, intent.weight),
     };
+    // While it still shrinks, none comes on top and none may be missing.
+    let size = if size == wanted { restart::with_surge(world, draft, &target, size) } else { size };
     scale::bring_to(world, draft, &target, size, &why);
 }
 

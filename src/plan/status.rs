@@ -214,6 +214,9 @@ fn settled(
     traffic: Option<&Traffic>,
     wait: Option<String>,
 ) -> (Phase, String) {
+    if let Some(restart) = &draft.restart {
+        return (Phase::Progressing, restart.clone());
+    }
     let desired = world.desired();
     let available = world.available(&draft.target);
     // Without routes there is no weight to fall: Services and pods say it all.

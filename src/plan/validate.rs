@@ -13,7 +13,7 @@ use crate::{
     analysis::template::{Library, Request, Subject, resolve},
     api::{Duration, IntOrPercent, REVISION_LABEL, Step, Strategy},
     traffic::istio::{Split, destination_rule, virtual_service},
-    world::{Shift, StrategyKind, World},
+    world::{Shift, StrategyKind, WorkloadKind, World},
 };
 
 const CANARY: &str = "spec.strategy.canary";
@@ -25,11 +25,8 @@ pub struct Problem(pub String);
 /// Everything that is wrong, the spec's own faults first.
 pub(super) fn problems(world: &World, draft: &Draft) -> Vec<Problem> {
     let mut found = Vec::new();
-    if !world.has_template() {
-        found.push(messages::no_workload(world));
-        return found.into_iter().map(Problem).collect();
-    }
     spec(world, &mut found);
+    workload(world, &mut found);
     found.extend(world.rival_claims.iter().cloned());
     services(world, &mut found);
     routes(world, &mut found);
@@ -85,6 +82,26 @@ fn spec(world: &World, found: &mut Vec<String>) {
         steps(&canary.steps, world.program.total(), found);
         match_routes::named(world, found);
     }
+}
+
+/// A ReplicaSet with a controller of its own is sized by that.
+fn workload(world: &World, found: &mut Vec<String>) {
+    let Some(workload) = world.workload.found() else { return };
+    if let (WorkloadKind::ReplicaSet, Some(owner)) = (workload.kind, &workload.owner) {
+        found.push(format!(
+            "spec.workloadRef: ReplicaSet {}/{} belongs to {owner}, which decides its size; name {}",
+            world.rollout.namespace,
+            workload.name,
+            if owner.starts_with("Deployment ") { "that" } else { "another workload" }
+        ));
+    }
+}
+
+/// What is wrong between releases, though the release itself could go on without it: nothing that
+/// follows can be released.
+pub(super) fn between_releases(world: &World, draft: &Draft) -> Option<Problem> {
+    let missing = !world.has_template() && !draft.in_release();
+    missing.then(|| Problem(messages::no_workload(world)))
 }
 
 /// Limits on the number of pods that leave no way forward.

@@ -77,6 +77,8 @@ pub struct World {
     pub runs: BTreeMap<String, Run>,
     /// What older Rollouts already claim, as `Service web is claimed by Rollout shop/a`.
     pub rival_claims: Vec<String>,
+    /// Whether the workload is among it: its size is theirs to change.
+    pub workload_is_rivals: bool,
 }
 
 /// The Rollout itself.
@@ -158,6 +160,7 @@ impl World {
             cluster_templates: BTreeMap::new(),
             runs: BTreeMap::new(),
             rival_claims: Vec::new(),
+            workload_is_rivals: false,
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Workload {
     pub fingerprint: String,
     /// Labels that select its pods.
     pub selector: BTreeMap<String, String>,
+    /// The controller that owns it and decides its size, as `Deployment web`.
+    pub owner: Option<String>,
 }
 
 impl WorkloadState {

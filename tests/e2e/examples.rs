@@ -167,7 +167,9 @@ impl Example {
         self.check_pods(scenario, "the abort");
 
         let after = self.present(scenario, &others).await;
-        self.check_theirs(&before, &after);
+        let adopted: Vec<&Value> =
+            rollouts.iter().map(|rollout| &rollout["spec"]["workloadRef"]["name"]).collect();
+        check_theirs(&before, &after, &adopted);
     }
 
     /// Pods are counted with those of the Deployment.
@@ -262,18 +264,20 @@ impl Example {
         let items = found["items"].as_array().expect("a list").iter();
         items.map(|object| (key(object), object.clone())).collect()
     }
+}
 
-    fn check_theirs(&self, before: &Objects, after: &Objects) {
-        assert!(!before.is_empty());
-        for (key, before) in before {
-            let mut pair = [theirs(before), theirs(&after[key])];
-            if key.0 == "Deployment" && key.1 == self.deployment {
-                // The team's own edits, and the size that was taken over.
-                pair.iter_mut().for_each(|object| without(object, "/spec/template"));
-                pair.iter_mut().for_each(|object| without(object, "/spec/replicas"));
-            }
-            assert_eq!(pair[0], pair[1], "{key:?} is otherwise than its team wrote it");
+/// What its team wrote is there as it was; an adopted Deployment has given away its pods.
+fn check_theirs(before: &Objects, after: &Objects, adopted: &[&Value]) {
+    assert!(!before.is_empty());
+    for (key, before) in before {
+        let mut pair = [theirs(before), theirs(&after[key])];
+        if key.0 == "Deployment" && adopted.iter().any(|name| **name == *key.1) {
+            assert_eq!(pair[1]["spec"]["replicas"], 0, "{key:?} has pods of its own");
+            // The size was taken over, and the team has edited the template.
+            pair.iter_mut().for_each(|object| without(object, "/spec/template"));
+            pair.iter_mut().for_each(|object| without(object, "/spec/replicas"));
         }
+        assert_eq!(pair[0], pair[1], "{key:?} is otherwise than its team wrote it");
     }
 }
 

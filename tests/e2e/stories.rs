@@ -15,9 +15,10 @@ use sluice::{
     api::{COMMAND_ANNOTATION, Command, REVISION_LABEL},
     sim::{
         api::{http::selector::Selector, resource},
+        invariants::Change,
         scenario::{
-            Action, Order, Patch, Pods, Refused, Scenario as Story,
-            expect::{self, Expectation, Objects, differences, fewest_ready},
+            Action, Cascade, Order, Patch, Pods, Refused, Scenario as Story,
+            expect::{self, Expectation, Objects, differences, fewest_ready, most_pods},
         },
         traffic::Totals,
     },
@@ -107,7 +108,12 @@ impl<'a> Player<'a> {
             Action::Patch(patch) => self.patch(patch).await,
             Action::Delete(reference) => {
                 let api = self.api(&reference.kind);
-                api.delete(&reference.name, &DeleteParams::default()).await.map(drop)
+                let how = match reference.cascade {
+                    Cascade::Background => DeleteParams::background(),
+                    Cascade::Foreground => DeleteParams::foreground(),
+                    Cascade::Orphan => DeleteParams::orphan(),
+                };
+                api.delete(&reference.name, &how).await.map(drop)
             }
             Action::Refused(refused) => return self.refused(place, refused).await,
             Action::Pods(pods) => self.pods(pods).await,
@@ -264,6 +270,12 @@ fn set(object: &mut Value, pointer: &str, value: &Value) {
     }
 }
 
+/// The changes of pods.
+fn pods(changes: &[Change]) -> impl Iterator<Item = (u64, &str, Option<&Value>)> {
+    let pods = changes.iter().filter(|change| change.key.0 == "Pod");
+    pods.map(|change| (change.version, change.key.1.as_str(), change.object.as_deref()))
+}
+
 impl Objects for Seen {
     fn get(&self, kind: &str, name: &str) -> &Value {
         let mut found = self.present.iter().filter(|(key, _)| key.0 == kind && key.1 == name);
@@ -281,11 +293,11 @@ impl Objects for Seen {
     }
 
     fn fewest_ready(&self, selector: &Selector) -> usize {
-        let changes = self.in_order();
-        let pods = changes.iter().filter(|change| change.key.0 == "Pod");
-        let seen =
-            pods.map(|change| (change.version, change.key.1.as_str(), change.object.as_deref()));
-        fewest_ready(seen, self.marked, selector)
+        fewest_ready(pods(&self.in_order()), self.marked, selector)
+    }
+
+    fn most_pods(&self, selector: &Selector) -> usize {
+        most_pods(pods(&self.in_order()), self.marked, selector)
     }
 
     fn requests(&self) -> Option<Totals> {

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-pub use pods::fewest_ready;
+pub use pods::{fewest_ready, most_pods};
 
 /// What must be true. What is not named may be anything.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -64,6 +64,9 @@ pub struct Expectation {
     /// Deployment that it refers to. A pod that is being deleted is not.
     #[serde(default)]
     pub ready_at_least: Option<usize>,
+    /// At no moment since the last action were there more such pods, ready or not.
+    #[serde(default)]
+    pub pods_at_most: Option<usize>,
     /// Images of the ReplicaSets that exist, with pods or without, in alphabetical order.
     #[serde(default)]
     pub sets: Option<Vec<String>>,
@@ -128,6 +131,8 @@ pub trait Objects {
     fn history(&self, kind: &str, name: &str) -> Vec<Arc<Value>>;
     /// The fewest pods of a selector that were ready at once since the last action.
     fn fewest_ready(&self, selector: &Selector) -> usize;
+    /// The most pods of a selector that were there at once since the last action.
+    fn most_pods(&self, selector: &Selector) -> usize;
     /// What became of the users' requests; nothing where there are no such users.
     fn requests(&self) -> Option<Totals>;
 }
@@ -208,7 +213,10 @@ impl Look<'_> {
 
     /// The ReplicaSets of the Rollout, with their images.
     fn sets(&self) -> Vec<(String, &Value)> {
-        let ours = |set: &&Value| set["metadata"]["ownerReferences"][0]["name"] == *self.name;
+        let ours = |set: &&Value| {
+            let owner = &set["metadata"]["ownerReferences"][0];
+            owner["kind"] == "Rollout" && owner["name"] == *self.name
+        };
         let sets = self.objects.all("ReplicaSet").into_iter().filter(ours);
         sets.map(|set| (image(set), set)).collect()
     }

@@ -200,6 +200,22 @@ pub struct Reference {
     pub kind: String,
     /// Its name.
     pub name: String,
+    /// What becomes of the objects that it owns; in the background by default.
+    #[serde(default)]
+    pub cascade: Cascade,
+}
+
+/// What becomes of the objects that a deleted one owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cascade {
+    /// They go after it.
+    #[default]
+    Background,
+    /// They go before it.
+    Foreground,
+    /// They stay.
+    Orphan,
 }
 
 /// A merge patch.

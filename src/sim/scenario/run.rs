@@ -176,7 +176,8 @@ impl Player {
                     if resource.namespaced { self.namespace.clone() } else { String::new() };
                 let key = (namespace, reference.name.clone());
                 let by = writer("kubectl");
-                let how = Deletion::default();
+                let propagation = Some(format!("{:?}", reference.cascade));
+                let how = Deletion { propagation, ..Deletion::default() };
                 self.simulation.store().delete(&by, resource, &key, &how).map_err(in_words)?;
             }
             Action::Refused(refused) => self.refused(refused)?,

@@ -11,7 +11,7 @@ use crate::sim::{
         resource::{self, POD},
     },
     mesh::Mesh,
-    scenario::expect::{Objects, fewest_ready},
+    scenario::expect::{Objects, fewest_ready, most_pods},
     traffic::Totals,
 };
 
@@ -28,6 +28,13 @@ pub struct View<'a> {
 impl View<'_> {
     fn namespace_of(&self, resource: &Resource) -> &str {
         if resource.namespaced { &self.namespace } else { "" }
+    }
+
+    /// The changes of pods.
+    fn pods(&self) -> impl Iterator<Item = (u64, &str, Option<&Value>)> {
+        let ours = |change: &&Change| change.resource == &POD && change.key.0 == self.namespace;
+        let pods = self.history.iter().filter(ours);
+        pods.map(|change| (change.version, change.key.1.as_str(), change.after.as_deref()))
     }
 }
 
@@ -53,13 +60,11 @@ impl Objects for View<'_> {
     }
 
     fn fewest_ready(&self, selector: &Selector) -> usize {
-        let ours = |change: &&Change| change.resource == &POD && change.key.0 == self.namespace;
-        let seen = self
-            .history
-            .iter()
-            .filter(ours)
-            .map(|change| (change.version, change.key.1.as_str(), change.after.as_deref()));
-        fewest_ready(seen, self.marked, selector)
+        fewest_ready(self.pods(), self.marked, selector)
+    }
+
+    fn most_pods(&self, selector: &Selector) -> usize {
+        most_pods(self.pods(), self.marked, selector)
     }
 
     fn requests(&self) -> Option<Totals> {

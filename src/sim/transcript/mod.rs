@@ -73,6 +73,7 @@ impl Story {
             "Rollout" => people::rollout(before, after),
             "ReplicaSet" if ours => sizes::wanted(before, after, &self.names),
             "ReplicaSet" => sizes::observed(before, after),
+            "Deployment" => sizes::deployment(before, after),
             "Pod" => sizes::pod(before, after, &change.by),
             "Service" => routes::service(before, after, &self.names),
             "VirtualService" => routes::virtual_service(before, after),

@@ -61,6 +61,24 @@ pub(super) fn observed(before: &Value, after: &Value) -> Vec<String> {
     texts
 }
 
+/// A Deployment: its size, its image, and its pods.
+pub(super) fn deployment(before: &Value, after: &Value) -> Vec<String> {
+    let image = |one: &Value| {
+        let image = &one["spec"]["template"]["spec"]["containers"][0]["image"];
+        image.as_str().unwrap_or_default().to_owned()
+    };
+    let mut texts = Vec::new();
+    if before.is_null() {
+        let size = pods(count(after, "/spec/replicas"));
+        return vec![format!("created: image {} with {size}", image(after))];
+    }
+    if !after.is_null() && image(before) != image(after) {
+        texts.push(format!("image {} -> {}", image(before), image(after)));
+    }
+    texts.extend(observed(before, after));
+    texts
+}
+
 /// A pod, where it has a problem or somebody laid hands on it.
 pub(super) fn pod(before: &Value, after: &Value, by: &str) -> Vec<String> {
     let by_people = !matches!(by, "kubelet" | "kube-scheduler" | "kube-controller-manager");

@@ -174,7 +174,8 @@ pub fn has_generation(resource: &Resource) -> bool {
 /// Whether what counts for the generation differs.
 pub fn differs_in_spec(resource: &Resource, old: &Value, new: &Value) -> bool {
     if !resource.custom {
-        return old["spec"] != new["spec"];
+        let field = if resource == &resource::POD_TEMPLATE { "template" } else { "spec" };
+        return old[field] != new[field];
     }
     let fields = old.as_object().into_iter().flatten().chain(new.as_object().into_iter().flatten());
     let counted = |field: &str| field != "metadata" && !(resource.status && field == "status");

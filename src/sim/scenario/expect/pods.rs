@@ -32,6 +32,12 @@ impl Look<'_> {
                 self.found.push(format!("readyAtLeast: expected {wanted}, found {found}"));
             }
         }
+        if let Some(wanted) = expected.pods_at_most {
+            let found = self.objects.most_pods(&self.selector());
+            if found > wanted {
+                self.found.push(format!("podsAtMost: expected {wanted}, found {found}"));
+            }
+        }
     }
 
     /// The labels of the Rollout's pods; without a Rollout those of the Deployment of this name.
@@ -60,20 +66,41 @@ pub fn fewest_ready<'a>(
     version: u64,
     selector: &Selector,
 ) -> usize {
-    let mut ready: BTreeSet<&str> = BTreeSet::new();
-    let mut fewest = None;
+    counts(changes, version, selector, is_ready).min().unwrap_or(0)
+}
+
+/// The most pods of a selector that were there at once since `version`, ready or not; those that are
+/// being deleted do not count.
+pub fn most_pods<'a>(
+    changes: impl Iterator<Item = (u64, &'a str, Option<&'a Value>)>,
+    version: u64,
+    selector: &Selector,
+) -> usize {
+    let stays = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_null();
+    counts(changes, version, selector, stays).max().unwrap_or(0)
+}
+
+/// How many pods there were at `version`, and after each change since.
+fn counts<'a>(
+    changes: impl Iterator<Item = (u64, &'a str, Option<&'a Value>)>,
+    version: u64,
+    selector: &Selector,
+    is: impl Fn(&Value) -> bool,
+) -> impl Iterator<Item = usize> {
+    let mut there: BTreeSet<&str> = BTreeSet::new();
+    let mut counts = vec![0];
     for (made, name, pod) in changes {
-        if made > version {
-            fewest.get_or_insert(ready.len());
-        }
-        if pod.is_some_and(|pod| is_ready(pod) && selector.matches(&pod["metadata"]["labels"])) {
-            ready.insert(name);
+        if pod.is_some_and(|pod| is(pod) && selector.matches(&pod["metadata"]["labels"])) {
+            there.insert(name);
         } else {
-            ready.remove(name);
+            there.remove(name);
         }
-        fewest = fewest.map(|fewest: usize| fewest.min(ready.len()));
+        if made <= version {
+            counts.clear();
+        }
+        counts.push(there.len());
     }
-    fewest.unwrap_or(ready.len())
+    counts.into_iter()
 }
 
 #[cfg(test)]
