@@ -3,6 +3,14 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::{ConfigMap, LimitRange, Namespace, ResourceQuota, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+    rbac::v1::{Role, RoleBinding},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sluice::{
@@ -17,7 +25,27 @@ fn examples_hold_only_fields_that_exist() {
         let read_back = match kind {
             "Rollout" => read_back::<Rollout>(&document),
             "AnalysisTemplate" => read_back::<AnalysisTemplate>(&document),
-            _ => continue,
+            "Deployment" => read_back::<Deployment>(&document),
+            "Service" => read_back::<Service>(&document),
+            "ConfigMap" => read_back::<ConfigMap>(&document),
+            "ServiceAccount" => read_back::<ServiceAccount>(&document),
+            "ResourceQuota" => read_back::<ResourceQuota>(&document),
+            "LimitRange" => read_back::<LimitRange>(&document),
+            "HorizontalPodAutoscaler" => read_back::<HorizontalPodAutoscaler>(&document),
+            "PodDisruptionBudget" => read_back::<PodDisruptionBudget>(&document),
+            "NetworkPolicy" => read_back::<NetworkPolicy>(&document),
+            "Role" => read_back::<Role>(&document),
+            "RoleBinding" => read_back::<RoleBinding>(&document),
+            "Namespace" => read_back::<Namespace>(&document),
+            // Their schemas are Istio's and others'.
+            "Gateway"
+            | "VirtualService"
+            | "DestinationRule"
+            | "PeerAuthentication"
+            | "AuthorizationPolicy"
+            | "RequestAuthentication"
+            | "VerticalPodAutoscaler" => continue,
+            other => panic!("{place}: a {other} is not checked"),
         };
         let lost = lost(&document, &read_back, "");
         assert!(lost.is_empty(), "{place}: no such fields in a {kind}: {lost:?}");
@@ -30,22 +58,69 @@ fn the_analysis_of_examples_resolves() {
     let mut resolved = 0;
     for (place, document) in documents.iter().filter(|(_, object)| object["kind"] == "Rollout") {
         let rollout: Rollout = serde_json::from_value(document.clone()).unwrap();
-        let Some(analysis) = &sluice::world::Program::new(&rollout.spec).analysis else { continue };
-        let templates = templates(&documents);
-        let request = Request {
+        let program = sluice::world::Program::new(&rollout.spec);
+        let beside = program.analysis.iter().map(|analysis| Request {
             templates: &analysis.templates,
             metrics: &analysis.metrics,
             args: &analysis.args,
-        };
+        });
+        let steps = program.steps.iter().filter_map(|step| step.step.analysis.as_ref());
+        let steps = steps.map(|analysis| Request {
+            templates: &analysis.templates,
+            metrics: &analysis.metrics,
+            args: &analysis.args,
+        });
+        let templates = templates(&documents, example_of(place));
         let library = Library { templates: &templates, cluster_templates: &BTreeMap::new() };
         let mut object = document.clone();
         object["metadata"]["namespace"] = json!("shop");
         let subject = Subject { rollout: &object, stable: Some("aaaa"), latest: "bbbb" };
-        let run = resolve(&request, &library, &subject);
-        assert!(run.is_ok(), "{place}: {:?}", run.err().map(|error| error.to_string()));
-        resolved += 1;
+        for request in beside.chain(steps) {
+            let run = resolve(&request, &library, &subject);
+            assert!(run.is_ok(), "{place}: {:?}", run.err().map(|error| error.to_string()));
+            resolved += 1;
+        }
     }
     assert!(resolved > 0, "an example shows an analysis");
+}
+
+/// The teams' manifests are in `tests/seeds` too, for tests of single objects.
+#[test]
+fn the_platforms_are_as_their_teams_wrote_them() {
+    for (seed, example) in [
+        ("brownbear-web/deployment.yaml", "brownbear-web/platform/deployment.yaml"),
+        ("brownbear-web/virtual-service.yaml", "brownbear-web/mesh/istio.yaml"),
+        ("brownbear-web/destination-rule.yaml", "brownbear-web/mesh/istio.yaml"),
+        ("npa-service/deployment.yaml", "progressive-framework/platform/npa.yaml"),
+        ("npa-service/virtual-service.yaml", "progressive-framework/platform/istio.yaml"),
+        ("planner-mcp-server/deployment.yaml", "planner-mcp-server/platform/deployment.yaml"),
+        ("planner-mcp-server/virtual-service.yaml", "planner-mcp-server/platform/istio.yaml"),
+    ] {
+        let wrote = documents(&root().join("tests/seeds").join(seed));
+        let shown = documents(&root().join("examples").join(example));
+        assert!(wrote.iter().all(|object| shown.contains(object)), "{example} differs from {seed}");
+    }
+}
+
+/// Every example says in a few lines what it is and why Sluice adds what it adds.
+#[test]
+fn every_platform_has_a_readme() {
+    for example in [
+        "planner-mcp-server",
+        "brownbear-web",
+        "pake-backend",
+        "progressive-framework",
+        "vivesphere",
+    ] {
+        let path = root().join("examples").join(example).join("README.md");
+        let text = fs::read_to_string(&path).expect("a README");
+        assert!(text.lines().count() < 40, "{example}: a few lines are enough");
+        let readme = fs::read_to_string(root().join("README.md")).expect("the README");
+        assert!(
+            readme.contains(&format!("examples/{example}")),
+            "README.md does not name {example}"
+        );
+    }
 }
 
 /// Whoever adds a right to one variant must add it to the other.
@@ -70,8 +145,13 @@ fn rules(path: &str) -> Vec<Value> {
     rules.flatten().collect()
 }
 
-fn templates(documents: &[(String, Value)]) -> BTreeMap<String, Arc<AnalysisTemplateSpec>> {
-    let all = documents.iter().filter(|(_, object)| object["kind"] == "AnalysisTemplate");
+fn templates(
+    documents: &[(String, Value)],
+    example: &str,
+) -> BTreeMap<String, Arc<AnalysisTemplateSpec>> {
+    let all = documents.iter().filter(|(place, object)| {
+        object["kind"] == "AnalysisTemplate" && example_of(place) == example
+    });
     let read = all.map(|(place, object)| {
         let template: AnalysisTemplate = serde_json::from_value(object.clone()).expect(place);
         (template.metadata.name.expect(place), Arc::new(template.spec))
@@ -107,16 +187,31 @@ fn lost(written: &Value, read: &Value, path: &str) -> Vec<String> {
 /// Every document of every example, with its place.
 fn examples() -> Vec<(String, Value)> {
     let mut found = Vec::new();
-    for folder in fs::read_dir(root().join("examples")).expect("examples") {
-        for file in fs::read_dir(folder.expect("an example").path()).expect("a folder") {
+    let mut folders = vec![root().join("examples")];
+    while let Some(folder) = folders.pop() {
+        for file in fs::read_dir(folder).expect("a folder") {
             let path = file.expect("a file").path();
-            found.extend(
-                documents(&path).into_iter().map(|object| (path.display().to_string(), object)),
-            );
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "yaml")
+                && !path.ends_with("kustomization.yaml")
+            {
+                let place = path.strip_prefix(root()).expect("ours").display().to_string();
+                // What a patch changes is no object of its own.
+                if !place.ends_with("production-resources.yaml") {
+                    let all = documents(&path).into_iter();
+                    found.extend(all.map(|object| (place.clone(), object)));
+                }
+            }
         }
     }
     assert!(!found.is_empty());
     found
+}
+
+/// The folder of the example that a file belongs to.
+fn example_of(place: &str) -> &str {
+    place.split('/').nth(1).expect("a folder of examples")
 }
 
 fn documents(path: &Path) -> Vec<Value> {

@@ -58,6 +58,10 @@ pub const REVISION_NUMBER_ANNOTATION: &str = "sluice.dev/revision-number";
 /// JSON, so that it can be taken off again.
 pub const ROLE_METADATA_ANNOTATION: &str = "sluice.dev/role-metadata";
 
+/// Label on pods that an autoscaler should not count: they are on top of the desired share while a
+/// release is under way. Only pods of Rollouts that an autoscaler scales get it.
+pub const SURPLUS_LABEL: &str = "sluice.dev/surplus";
+
 /// Finalizer on a Rollout: what it took over is given back before it goes.
 pub const FINALIZER: &str = "sluice.dev/hand-back";
 

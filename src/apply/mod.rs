@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    api::COMMAND_ANNOTATION,
+    api::{COMMAND_ANNOTATION, SURPLUS_LABEL},
     observe::{Caches, Kind, Object, Touched, Watched},
     plan::{Action, FIELD_MANAGER, NewReplicaSet, RouteKind, Write},
     world::World,
@@ -236,6 +236,15 @@ impl Applier<'_> {
                 let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
                 Ok(Some(object.observed(Kind::Pod)))
             }
+            Write::CountPod { name, uid, surplus } => {
+                let label = surplus.then_some("true");
+                let patch = serde_json::json!({
+                    "metadata": {"uid": uid, "labels": {SURPLUS_LABEL: label}},
+                });
+                let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+                let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
+                Ok(Some(object.observed(Kind::Pod)))
+            }
             Write::Finalizer { present } => {
                 let patch = objects::finalizers(&world.rollout.finalizers, *present, version);
                 let api = self.dynamic(namespace, &resource("sluice.dev", "v1alpha1", "Rollout"));
@@ -398,6 +407,8 @@ fn describe(write: &Write) -> String {
             format!("scale {} {name} from {from} to {to}", kind.as_str())
         }
         Write::RoleOfSet { name, .. } => format!("set the role's metadata of ReplicaSet {name}"),
+        Write::CountPod { name, surplus: true, .. } => format!("mark pod {name} as surplus"),
+        Write::CountPod { name, .. } => format!("let pod {name} count"),
         Write::RoleOfPod { name, .. } => format!("set the role's metadata of pod {name}"),
         Write::Finalizer { present: true } => "add the finalizer".into(),
         Write::Finalizer { present: false } => "remove the finalizer".into(),

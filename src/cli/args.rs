@@ -58,6 +58,10 @@ pub enum Verb {
     Pause(Plain),
     /// Ends a pause that `pause` or spec.paused began
     Resume(Plain),
+    /// Replaces all pods, one after the other, as PodDisruptionBudgets allow; no release
+    Restart(Plain),
+    /// Writes the pod template of an earlier revision back to where the template stands
+    Undo(Undo),
     /// Prints the version of this plugin
     Version,
 }
@@ -129,6 +133,21 @@ pub struct Promote {
     /// Skips all that is left of the steps and of the analysis
     #[arg(long)]
     pub full: bool,
+    /// Leaves the present step, whatever it waits for, and goes to the next one
+    #[arg(long)]
+    pub skip_current_step: bool,
+}
+
+/// `undo`.
+#[derive(Args, Debug)]
+pub struct Undo {
+    /// The Rollout and how long to wait.
+    #[command(flatten)]
+    pub plain: Plain,
+    /// Number of the revision, as `get rollout NAME` shows it; default: during a release the stable
+    /// one, else the one that was stable before
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
+    pub to_revision: Option<i64>,
 }
 
 /// `abort`.
@@ -213,6 +232,10 @@ mod tests {
             "x retry ro/checkout --wait-timeout 5s",
             "x pause checkout",
             "x resume checkout --kubeconfig file",
+            "x promote checkout --skip-current-step",
+            "x restart checkout --no-wait",
+            "x undo ro/checkout",
+            "x undo checkout --to-revision 3 --wait-timeout 5s",
             "x version",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -227,6 +250,8 @@ mod tests {
             "x promote a b",
             "x promote checkout --no-wait --wait-timeout 5s",
             "x promote checkout --reason why",
+            "x undo checkout --to-revision 0",
+            "x undo checkout --to-revision last",
             "x promote deployment/checkout",
             "x abort Checkout",
             "x status checkout --timeout 5m",

@@ -220,6 +220,47 @@ mod tests {
     }
 
     #[test]
+    fn skip_and_restart_in_each_state() {
+        let at_step = |index: i32, of: i32| {
+            changed(paused(), |rollout| {
+                if let Some(status) = rollout.status.as_mut() {
+                    status.pauses.clear();
+                    if let Some(step) = status.step.as_mut() {
+                        (step.index, step.of) = (index, of);
+                    }
+                }
+            })
+        };
+        let rolling = changed(at_step(0, 0), |rollout| {
+            rollout.spec.strategy = serde_json::from_value(json!({"rolling": {}})).unwrap();
+        });
+        let skipping = changed(paused(), |rollout| {
+            if let Some(status) = rollout.status.as_mut() {
+                status.promote_full = true;
+            }
+        });
+        check(vec![
+            (Verb::SkipStep, paused(), WRITE),
+            (Verb::SkipStep, at_step(0, 4), WRITE),
+            // Whoever holds it holds it on.
+            (Verb::SkipStep, spec_paused(paused()), WRITE),
+            (Verb::SkipStep, held(PauseReason::Command), WRITE),
+            (Verb::SkipStep, at_step(4, 4), "refuse: all 4 steps are done"),
+            (Verb::SkipStep, spec_paused(at_step(4, 4)), "refuse: all 4 steps are done"),
+            (Verb::SkipStep, rolling.clone(), "refuse: this rolling release has no steps"),
+            (Verb::Promote, rolling, "refuse: this rolling release has no steps"),
+            (Verb::SkipStep, skipping, "nothing: nothing to do: all steps are being skipped"),
+            (Verb::SkipStep, aborted(), "refuse: the release was aborted"),
+            (Verb::SkipStep, healthy(), "nothing: nothing to do: "),
+            (Verb::SkipStep, first(), "refuse: this is the first deployment"),
+            (Verb::Restart, healthy(), WRITE),
+            (Verb::Restart, paused(), WRITE),
+            (Verb::Restart, aborted(), WRITE),
+            (Verb::Restart, first(), "refuse: the first deployment is under way"),
+        ]);
+    }
+
+    #[test]
     fn retry_pause_and_resume_in_each_state() {
         check(vec![
             (Verb::Retry, aborted(), WRITE),

@@ -102,3 +102,38 @@ pub fn aborted() -> Rollout {
         "availableReplicas": 5,
     }))
 }
+
+/// The Rollout with another strategy, and with `change` merged over its status.
+pub fn under(strategy: &Value, rollout: &Rollout, change: &Value) -> Rollout {
+    let mut object = serde_json::to_value(rollout).unwrap();
+    object["spec"]["strategy"] = strategy.clone();
+    json_patch::merge(&mut object["status"], change);
+    serde_json::from_value(object).unwrap()
+}
+
+/// A rolling release in its middle.
+pub fn rolling() -> Rollout {
+    let status = json!({
+        "phase": "Progressing", "message": "replacing pods: waiting for pods", "pauses": null,
+        "step": {"index": 0, "of": 0, "text": "0/0"}, "weights": {"stable": 60, "canary": 40},
+        "readyReplicas": 5, "availableReplicas": 5, "updatedReplicas": 3, "updatedAvailableReplicas": 2,
+    });
+    under(&json!({"rolling": {"maxSurge": 1}}), &paused(), &status)
+}
+
+/// A blue-green release that waits before the switch, for a person or for `after`.
+pub fn at_the_gate(after: Option<&str>) -> Rollout {
+    let colours = json!({"blueGreen": {
+        "activeService": "checkout", "previewService": "checkout-preview",
+        "autoPromotionEnabled": false, "autoPromotionAfter": after,
+        "prePromotionAnalysis": {"templates": [{"templateName": "smoke"}]},
+        "postPromotionAnalysis": {"templates": [{"templateName": "errors"}]},
+    }});
+    let status = json!({
+        "message": "before the switch: waiting",
+        "step": {"index": 2, "of": 5, "text": "3/5"}, "weights": {"stable": 100, "canary": 0},
+        "readyReplicas": 10, "availableReplicas": 10, "updatedReplicas": 5,
+        "updatedAvailableReplicas": 5,
+    });
+    under(&colours, &paused(), &status)
+}

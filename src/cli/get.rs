@@ -7,7 +7,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::api::{GROUP, Rollout};
+use crate::{
+    api::{GROUP, Rollout},
+    world::Program,
+};
 
 use super::{
     age,
@@ -159,7 +162,7 @@ impl From<DynamicObject> for Row {
 pub struct Columns {
     /// NAMESPACE.
     pub namespace: bool,
-    /// STABLE, CURRENT, IMAGES, and the whole message.
+    /// STRATEGY, STABLE, CURRENT, IMAGES, and the whole message.
     pub wide: bool,
 }
 
@@ -170,7 +173,7 @@ pub fn rows_as_table(rows: &[Row], columns: Columns, now: Timestamp, style: Styl
         heads.insert(0, "NAMESPACE");
     }
     if columns.wide {
-        heads.extend(["STABLE", "CURRENT", "IMAGES"]);
+        heads.extend(["STRATEGY", "STABLE", "CURRENT", "IMAGES"]);
     }
     let heads = heads.into_iter().map(|head| Cell::new(Paint::Dim, head));
     let mut cells = vec![heads.collect()];
@@ -202,23 +205,33 @@ fn message(text: &str, columns: Columns) -> String {
 
 fn rollout_cells(rollout: &Rollout, columns: Columns, now: Timestamp) -> Vec<Cell> {
     let status = rollout.status.clone().unwrap_or_default();
+    let program = Program::new(&rollout.spec);
     let dash = || "-".to_owned();
     let mut cells: Vec<Cell> = vec![
         Cell::new(Paint::Bold, rollout.name_any()),
         Cell::new(style::phase(status.phase), state::phase(rollout)),
-        status.step.map_or_else(dash, |step| step.text).into(),
-        status.weights.map_or_else(dash, |weights| weights.canary.to_string()).into(),
+        status.step.filter(|step| step.of > 0).map_or_else(dash, |step| step.text).into(),
+        status.weights.map_or_else(dash, |weights| weight(&program, weights.canary)).into(),
         rollout.spec.replicas.to_string().into(),
         status.ready_replicas.to_string().into(),
         message(&state::message(rollout), columns).into(),
         age::of(rollout.metadata.creation_timestamp.as_ref(), now).into(),
     ];
     if columns.wide {
+        cells.push(program.strategy.field().into());
         cells.push(status.stable_revision.unwrap_or_else(dash).into());
         cells.push(status.current_revision.unwrap_or_else(dash).into());
-        cells.push(rollout.spec.images().join(",").into());
+        cells.push(state::images(rollout).join(",").into());
     }
     cells
+}
+
+/// The canary's weight in percent, or of what the weights sum to.
+fn weight(program: &Program, canary: i32) -> String {
+    match program.total() {
+        100 => canary.to_string(),
+        total => format!("{canary}/{total}"),
+    }
 }
 
 #[cfg(test)]

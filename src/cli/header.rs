@@ -2,55 +2,48 @@
 
 use jiff::Timestamp;
 
+use kube::ResourceExt;
+
 use crate::{
-    api::{CommandRecord, ConditionType, PauseReason, Rollout, RolloutStatus, Weights},
-    world::{Program, Shift},
+    api::{CommandRecord, ConditionType, PauseReason, Rollout, RolloutStatus, ScaleDown, Weights},
+    world::Program,
 };
 
 use super::{
     age::age,
+    snapshot::Snapshot,
     state::{self, Release},
+    steps, strategy,
     style::{self, Paint, Style},
     table::{self, Cell},
+    workload::own_pods,
 };
 
-/// Width of the weight bar.
-const BAR: usize = 20;
-
 /// The lines above the tree.
-pub fn render(rollout: &Rollout, now: Timestamp, style: Style) -> String {
+pub fn render(snapshot: &Snapshot, now: Timestamp, style: Style) -> String {
+    let rollout = &snapshot.rollout;
     let empty = RolloutStatus::default();
     let status = rollout.status.as_ref().unwrap_or(&empty);
-    let metadata = &rollout.metadata;
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut rows = Rows::default();
-    rows.add(
-        "Name",
-        Paint::Bold,
-        format!("{}/{}", text(&metadata.namespace), text(&metadata.name)),
-    );
+    let name = format!("{}/{}", rollout.namespace().unwrap_or_default(), rollout.name_any());
+    rows.add("Name", Paint::Bold, name);
     rows.add("Phase", style::phase(status.phase), state::phase(rollout));
     rows.add("Message", Paint::Plain, state::message(rollout));
     rows.add("Next", Paint::Bold, state::next_step(rollout).unwrap_or_default());
+    rows.add("Deleting", Paint::Wait, deleting(rollout, now));
     for problem in problems(status) {
         rows.add("Problem", Paint::Bad, problem);
     }
-    rows.add("Strategy", Paint::Plain, strategy(&Program::new(&rollout.spec)));
+    rows.add("Strategy", Paint::Plain, strategy::text(&Program::new(&rollout.spec)));
+    rows.add("Workload", Paint::Plain, workload(snapshot));
     rows.add("Step", Paint::Plain, step(rollout, status, now));
-    if let Some(weights) = &status.weights {
-        let text = format!(
-            "{} canary {}, stable {}",
-            bar(weights.canary, *weights),
-            state::share(*weights),
-            state::part(weights.stable, *weights)
-        );
-        rows.add("Weight", Paint::Plain, text);
+    rows.list("Steps", steps::list(rollout));
+    for (label, text) in strategy::rows(rollout, now) {
+        rows.add(label, Paint::Plain, text);
     }
-    if !status.routes.is_empty() {
-        let text = format!("{} to the canary", status.routes.join(", "));
-        rows.add("Routes", Paint::Plain, text);
-    }
+    rows.list("Routes", steps::routes(rollout));
     rows.add("Pods", Paint::Plain, pods(rollout, status));
+    rows.add("Restart", Paint::Busy, restart(snapshot, now));
     for pause in pauses(rollout, status, now) {
         rows.add("Held", Paint::Wait, pause);
     }
@@ -81,6 +74,14 @@ impl Rows {
             self.0.push(vec![Cell::new(Paint::Dim, format!("{label}:")), Cell::new(paint, text)]);
         }
     }
+
+    /// Adds lines of which the first has the label.
+    fn list(&mut self, label: &str, lines: Vec<String>) {
+        let labels = std::iter::once(format!("{label}:")).chain(std::iter::repeat(String::new()));
+        for (label, line) in labels.zip(lines) {
+            self.0.push(vec![Cell::new(Paint::Dim, label), Cell::new(Paint::Plain, line)]);
+        }
+    }
 }
 
 /// Conditions that a person must know of.
@@ -95,33 +96,49 @@ fn problems(status: &RolloutStatus) -> Vec<String> {
         .collect()
 }
 
-fn strategy(program: &Program) -> String {
-    let name = program.strategy.field();
-    let rule = program.istio().and_then(|istio| istio.destination_rule.as_ref());
-    let split = match (rule, &program.stable_service, &program.canary_service) {
-        (Some(rule), _, _) => format!(
-            "DestinationRule {}, subsets {} and {}",
-            rule.name, rule.stable_subset, rule.canary_subset
-        ),
-        (None, Some(stable), Some(canary)) => format!("Services {stable} and {canary}"),
-        (None, Some(service), None) | (None, None, Some(service)) => format!("Service {service}"),
-        (None, None, None) => "no Services named".to_owned(),
+/// Since when it is being deleted, and what keeps it.
+fn deleting(rollout: &Rollout, now: Timestamp) -> String {
+    let Some(since) = &rollout.metadata.deletion_timestamp else { return String::new() };
+    let kept = rollout.finalizers().join(", ");
+    let kept = if kept.is_empty() { kept } else { format!(", kept by finalizer {kept}") };
+    format!("for {}{kept}", age(since.0, now))
+}
+
+/// The workload that has the pod template, and the pods that it has of its own.
+fn workload(snapshot: &Snapshot) -> String {
+    let Some(reference) = &snapshot.rollout.spec.workload_ref else { return String::new() };
+    let scale_down = match reference.scale_down {
+        ScaleDown::Never => "never",
+        ScaleDown::OnSuccess => "onSuccess",
+        ScaleDown::Progressively => "progressively",
     };
-    let by = match (program.istio(), program.shift) {
-        (Some(istio), _) => {
-            let names = istio.virtual_services.iter().map(|service| service.name.as_str());
-            format!("by VirtualService {}", names.collect::<Vec<_>>().join(", "))
-        }
-        (None, Shift::Switch) => "by the Service's selector".to_owned(),
-        (None, Shift::Routes | Shift::Pods) => "by the number of pods".to_owned(),
+    let pods = snapshot.workload.as_ref().and_then(own_pods);
+    let pods = pods.map(|pods| format!("{pods}, ")).unwrap_or_default();
+    format!("{} {}; {pods}scaleDown {scale_down}", reference.kind, reference.name)
+}
+
+/// How far a restart has come, or when it begins.
+fn restart(snapshot: &Snapshot, now: Timestamp) -> String {
+    let rollout = &snapshot.rollout;
+    let Some(at) = state::restart(rollout) else { return String::new() };
+    let clock = at.strftime("%Y-%m-%dT%H:%M:%SZ");
+    if at > now {
+        return format!("at {clock}");
+    }
+    let created = |pod: &&k8s_openapi::api::core::v1::Pod| {
+        pod.creation_timestamp().is_some_and(|created| created.0 < at)
     };
-    format!("{name} {by}; {split}")
+    let (old, all) = (snapshot.pods.iter().filter(created).count(), snapshot.pods.len());
+    let held = if rollout.spec.paused { "; held by spec.paused" } else { "" };
+    format!("pods older than {clock} are replaced: {old} of {all} are left{held}")
 }
 
 fn step(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
-    let Some(step) = &status.step else {
+    let Some(step) = status.step.as_ref().filter(|step| step.of > 0) else {
         return String::new();
     };
+    let program = Program::new(&rollout.spec);
+    let current = usize::try_from(step.index).ok().and_then(|index| program.steps.get(index));
     match state::release(rollout) {
         Release::Running => {}
         Release::Aborted => {
@@ -132,10 +149,10 @@ fn step(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
     }
     let place = if status.promote_full {
         "the rest is skipped (promote --full)".to_owned()
-    } else if let Some(current) = state::current_step(rollout) {
+    } else if let Some(current) = current {
         // Counted from 1, as in the controller's message.
-        let (what, since) = (state::describe(&current), age(step.started_at, now));
-        format!("{}/{}, {what}, for {since}", step.index + 1, step.of)
+        let (what, since) = (steps::named(&program, current), age(step.started_at, now));
+        format!("{}/{}, {what}, begun {since} ago", step.index + 1, step.of)
     } else {
         format!("{} done", step.text)
     };
@@ -145,16 +162,9 @@ fn step(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
     }
 }
 
-/// One of two weights as a bar; any above 0 shows, and only all of them fills it.
+/// One of two weights as a bar.
 pub(super) fn bar(weight: i32, of: Weights) -> String {
-    let total = usize::try_from(of.stable.saturating_add(of.canary)).unwrap_or(0);
-    let weight = usize::try_from(weight).unwrap_or(0).min(total);
-    let full = match weight {
-        0 => 0,
-        _ if weight == total => BAR,
-        _ => (weight * BAR / total).clamp(1, BAR - 1),
-    };
-    format!("[{}{}]", "#".repeat(full), "-".repeat(BAR - full))
+    strategy::bar(weight, of.stable.saturating_add(of.canary))
 }
 
 fn pods(rollout: &Rollout, status: &RolloutStatus) -> String {
@@ -196,56 +206,4 @@ fn last_command(record: &CommandRecord, now: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::fixtures::{aborted, now, paused};
-
-    #[test]
-    fn a_paused_release() {
-        assert_eq!(
-            render(&paused(), now(), Style::PLAIN),
-            "\
-Name:       shop/checkout
-Phase:      Paused
-Message:    step 2/4 (pause): waiting for a person
-Next:       `promote` goes on, `promote --full` skips all steps, `abort` rolls back
-Strategy:   canary by VirtualService checkout; Services checkout and checkout-canary
-Step:       2/4, pause until promoted, for 5m
-Weight:     [####----------------] canary 20%, stable 80%
-Pods:       5 wanted, 6 ready, 6 available; of the newest revision 1, 1 available
-Held:       by the pause step, for 5m
-"
-        );
-    }
-
-    #[test]
-    fn an_aborted_release_says_who_and_why() {
-        let text = render(&aborted(), now(), Style::PLAIN);
-        assert!(
-            text.contains("Aborted:    by alice 3m ago (Command): too many errors\n"),
-            "{text}"
-        );
-        assert!(text.contains("Next:       `retry` starts again"), "{text}");
-    }
-
-    #[test]
-    fn the_bar_shows_any_weight() {
-        for (weight, full) in [(0, 0), (1, 1), (50, 10), (99, 19), (100, 20), (-3, 0), (400, 20)] {
-            let bar = bar(weight, Weights::of(100, 0));
-            assert_eq!(bar.matches('#').count(), full, "{weight}");
-            assert_eq!(bar.len(), BAR + 2);
-        }
-    }
-
-    #[test]
-    fn parts_of_a_thousand_are_shown_as_such() {
-        let mut rollout = paused();
-        let status = rollout.status.as_mut().unwrap();
-        status.weights = Some(Weights::of(1000, 5));
-        status.routes = vec!["testers".to_owned()];
-        let text = render(&rollout, now(), Style::PLAIN);
-        let weight = "Weight:     [#-------------------] canary 0.5% (5 of 1000), stable 99.5% (995 of 1000)\n";
-        assert!(text.contains(weight), "{text}");
-        assert!(text.contains("Routes:     testers to the canary\n"), "{text}");
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use futures::{
 use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
+    api::DynamicObject,
     core::NamespaceResourceScope,
     runtime::{WatchStreamExt, watcher, watcher::Event},
 };
@@ -21,10 +22,14 @@ use super::{
     session::Session,
     snapshot::{Selectors, Snapshot},
     state, tree, watch,
+    workload::Holder,
 };
 
 /// How often the ages on the screen are renewed.
 const REDRAW: Duration = Duration::from_secs(1);
+
+/// What the object is called that `workloadRef` names.
+const WORKLOAD: &str = "workload";
 
 /// Clears the screen.
 const CLEAR: &str = "\u{1b}[2J";
@@ -77,6 +82,7 @@ enum Change {
     Pod(Box<Event<Pod>>),
     Run(Box<Event<AnalysisRun>>),
     Job(Box<Event<Job>>),
+    Workload(Option<Box<DynamicObject>>),
     Trouble(&'static str, String),
 }
 
@@ -119,6 +125,7 @@ struct Screen {
     pods: Store<Pod>,
     runs: Store<AnalysisRun>,
     jobs: Store<Job>,
+    workload: Option<DynamicObject>,
     trouble: BTreeMap<&'static str, String>,
 }
 
@@ -132,6 +139,9 @@ impl Screen {
             Change::Pod(event) => self.heard("pods").pods.take(*event),
             Change::Run(event) => self.heard("AnalysisRuns").runs.take(*event),
             Change::Job(event) => self.heard("Jobs").jobs.take(*event),
+            Change::Workload(object) => {
+                self.heard(WORKLOAD).workload = object.map(|object| *object);
+            }
             Change::Trouble(kind, note) => {
                 self.trouble.insert(kind, note);
             }
@@ -152,6 +162,7 @@ impl Screen {
             pods: self.pods.all(),
             runs: self.runs.all(),
             jobs: self.jobs.all(),
+            workload: self.workload.clone(),
             notes: self.trouble.values().cloned().collect(),
         }
         .owned()
@@ -166,6 +177,7 @@ async fn draw(session: &mut Session<'_>, rollout: Rollout) -> Result<Exit, Failu
         pods: Store::new(),
         runs: Store::new(),
         jobs: Store::new(),
+        workload: None,
         trouble: BTreeMap::new(),
     };
     let mut clock = tokio::time::interval(REDRAW);
@@ -196,13 +208,30 @@ fn changes(session: &Session<'_>, rollout: &Rollout) -> Vec<BoxStream<'static, C
     let own = watch::follow(session.rollouts(), &rollout.name_any())
         .map(|state| Change::Rollout(state.map(|rollout| rollout.map(Box::new))))
         .boxed();
-    vec![
+    let reference = rollout.spec.workload_ref.as_ref();
+    let named = reference.and_then(Holder::of_workload);
+    let mut changes = vec![
         own,
         kind(client, namespace, &selectors.pods, "ReplicaSets", Change::ReplicaSet),
         kind(client, namespace, &selectors.pods, "pods", Change::Pod),
         kind(client, namespace, &selectors.analysis, "AnalysisRuns", Change::Run),
         kind(client, namespace, &selectors.analysis, "Jobs", Change::Job),
-    ]
+    ];
+    changes.extend(named.map(|holder| workload(client, namespace, &holder)));
+    changes
+}
+
+fn workload(client: &Client, namespace: &str, holder: &Holder) -> BoxStream<'static, Change> {
+    watcher::watch_object(holder.api(client, namespace), &holder.name)
+        .default_backoff()
+        .map(|state| match state {
+            Ok(object) => Change::Workload(object.map(Box::new)),
+            Err(error) => {
+                let doing = format!("follow the {WORKLOAD}");
+                Change::Trouble(WORKLOAD, watch::failure(&error, &doing).text)
+            }
+        })
+        .boxed()
 }
 
 fn kind<K>(

@@ -4,6 +4,7 @@
 //! that is wrong, each in a sentence with file, document and field. Pure but for [`sources`].
 
 mod fields;
+mod kustomize;
 mod queries;
 mod references;
 
@@ -30,8 +31,13 @@ use crate::{
 pub use queries::Measured;
 
 /// The kinds that make a difference.
-const USED: [&Resource; 9] = [
+const USED: [&Resource; 14] = [
     &resource::ROLLOUT,
+    &resource::DEPLOYMENT,
+    &resource::SERVICE_ACCOUNT,
+    &resource::RESOURCE_QUOTA,
+    &resource::LIMIT_RANGE,
+    &resource::PRIORITY_CLASS,
     &resource::ANALYSIS_TEMPLATE,
     &resource::CLUSTER_ANALYSIS_TEMPLATE,
     &resource::VIRTUAL_SERVICE,
@@ -49,7 +55,6 @@ const SKIPPED: [&str; 28] = [
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
-    "Deployment",
     "EnvoyFilter",
     "ExternalSecret",
     "Gateway",
@@ -57,21 +62,22 @@ const SKIPPED: [&str; 28] = [
     "HorizontalPodAutoscaler",
     "Ingress",
     "Kustomization",
-    "LimitRange",
     "NetworkPolicy",
     "PeerAuthentication",
+    "PersistentVolumeClaim",
     "PodDisruptionBudget",
     "PodMonitor",
     "PrometheusRule",
     "RequestAuthentication",
-    "ResourceQuota",
     "Role",
     "RoleBinding",
-    "ServiceAccount",
     "ServiceEntry",
     "ServiceMonitor",
     "Sidecar",
+    "StatefulSet",
+    "StorageClass",
     "Telemetry",
+    "VerticalPodAutoscaler",
 ];
 
 /// A text and what it is called.
@@ -101,6 +107,8 @@ pub struct Manifests {
     pub rollout: Rollout,
     /// Its namespace.
     pub namespace: String,
+    /// The image of its pods' first container.
+    pub image: String,
     /// Its queries.
     pub measured: Vec<Measured>,
     /// What was left out.
@@ -115,7 +123,8 @@ struct Document {
     object: Value,
 }
 
-/// Reads files, the manifests of folders, and standard input for `-`.
+/// Reads files, the manifests of folders (as their `kustomization.yaml` has them, if there is one),
+/// and standard input for `-`.
 ///
 /// # Errors
 /// What cannot be read, in a sentence.
@@ -129,6 +138,10 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
             io::stdin().read_to_string(&mut text).map_err(failed)?;
             found.push(Source { name, text });
         } else if path.is_dir() {
+            if let Some(kustomization) = kustomize::file_of(path) {
+                found.extend(kustomize::build(&kustomization)?);
+                continue;
+            }
             let files = files(path).map_err(failed)?;
             if files.is_empty() {
                 return Err(format!("{name}: found no *.yaml, *.yml or *.json in this folder"));
@@ -171,11 +184,18 @@ impl Manifests {
     pub fn read(sources: &[Source], choice: &Choice) -> Result<Self, Vec<String>> {
         let (mut errors, mut notes) = (Vec::new(), Vec::new());
         let mut documents = Vec::new();
+        let mut skipped = Vec::new();
         for source in sources {
-            match read(source, choice, &mut notes) {
+            match read(source, choice, &mut skipped) {
                 Ok(found) => documents.extend(found),
                 Err(found) => errors.extend(found),
             }
+        }
+        if !skipped.is_empty() {
+            notes.push(format!(
+                "left out, for they make no difference here: {}",
+                skipped.join(", ")
+            ));
         }
         for document in &documents {
             errors.extend(fields::unknown(&document.place, document.resource, &document.object));
@@ -191,8 +211,27 @@ impl Manifests {
         errors.extend(references::missing(&typed, &namespace, &objects));
         stop(&mut errors)?;
         let measured = queries::check(&rollout, &typed, &namespace, &objects)?;
-        Ok(Self { objects, rollout: typed, namespace, measured, notes })
+        let image = image(&typed, &namespace, &objects);
+        Ok(Self { objects, rollout: typed, namespace, image, measured, notes })
     }
+}
+
+/// The image of the first container, of the template or of the workload that has it.
+fn image(rollout: &Rollout, namespace: &str, objects: &[Value]) -> String {
+    if let Some(image) = rollout.spec.images().into_iter().next() {
+        return image;
+    }
+    let Some(reference) = &rollout.spec.workload_ref else { return String::new() };
+    let is = |object: &&Value| {
+        object["kind"] == *reference.kind
+            && object["metadata"]["name"] == *reference.name
+            && object["metadata"]["namespace"] == *namespace
+    };
+    let image = objects
+        .iter()
+        .find(is)
+        .and_then(|object| object.pointer("/spec/template/spec/containers/0/image"));
+    image.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn stop(errors: &mut Vec<String>) -> Result<(), Vec<String>> {
@@ -203,7 +242,7 @@ fn stop(errors: &mut Vec<String>) -> Result<(), Vec<String>> {
 fn read(
     source: &Source,
     choice: &Choice,
-    notes: &mut Vec<String>,
+    skipped: &mut Vec<String>,
 ) -> Result<Vec<Document>, Vec<String>> {
     let name = &source.name;
     let parsed: Vec<Value> = serde_yaml::from_multiple(&source.text)
@@ -219,7 +258,7 @@ fn read(
             match document(&place, object, choice) {
                 Ok(Some(document)) => documents.push(document),
                 Ok(None) => {}
-                Err(Told::Note(note)) => notes.push(note),
+                Err(Told::Skipped(name)) => skipped.push(name),
                 Err(Told::Error(error)) => errors.push(error),
             }
         }
@@ -228,7 +267,7 @@ fn read(
 }
 
 enum Told {
-    Note(String),
+    Skipped(String),
     Error(String),
 }
 
@@ -240,8 +279,7 @@ fn document(place: &str, mut object: Value, choice: &Choice) -> Result<Option<Do
         let is_other_rollout = kind == resource::ROLLOUT.kind;
         if SKIPPED.contains(&kind.as_str()) && !is_other_rollout {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let note = format!("{place}: {kind} {name} makes no difference here and is left out");
-            return Err(Told::Note(note));
+            return Err(Told::Skipped(format!("{kind} {name}")));
         }
         let allowed = USED.map(|used| format!("{} {}", used.api_version(), used.kind)).join(", ");
         return Err(Told::Error(format!(

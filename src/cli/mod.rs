@@ -3,7 +3,7 @@
 //! `controller`, `crds`, `demo` and `simulate` belong to `sluice`; the latter two play a [`trial`] on
 //! the simulated cluster. The rest is the plugin `kubectl sluice`: [`args`] parses, [`plugin`]
 //! dispatches, a file a verb decides what to do ([`command::command_for`]) or what to show, and
-//! [`send`], [`snapshot`] and [`watch`] are all that talks to the API server. What is shown and
+//! [`send`], [`undo`], [`snapshot`] and [`watch`] are all that talks to the API server. What is shown and
 //! what is decided are pure functions of the objects read and of `now`.
 
 pub mod abort;
@@ -32,13 +32,17 @@ pub mod simulate;
 pub mod snapshot;
 pub mod state;
 pub mod status;
+pub mod steps;
+pub mod strategy;
 pub mod style;
 pub mod table;
 pub mod timeline;
 pub mod tree;
 pub mod trial;
+pub mod undo;
 pub mod version;
 pub mod watch;
+pub mod workload;
 
 #[cfg(test)]
 mod fixtures;

@@ -10,10 +10,10 @@ use super::{
     args::{Cli, Plain, Verb},
     connect,
     exit::{Exit, Failure},
-    get,
+    get, promote,
     send::{Order, send},
     session::{Session, Terminal},
-    status, version,
+    status, undo, version,
 };
 
 /// Runs the verb; what it shows goes to `out`.
@@ -44,16 +44,18 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
     match verb {
         Verb::Get(args) => get::run(session, args).await,
         Verb::Status(args) => status::run(session, args).await,
-        Verb::Promote(args) if args.full => {
-            send(session, &order(&args.plain, api::Verb::PromoteFull, "")).await
+        Verb::Promote(args) => {
+            let verb = promote::verb(args)?;
+            send(session, &order(&args.plain, verb, "")).await
         }
-        Verb::Promote(args) => send(session, &order(&args.plain, api::Verb::Promote, "")).await,
         Verb::Abort(args) => {
             send(session, &order(&args.plain, api::Verb::Abort, &args.reason)).await
         }
         Verb::Retry(plain) => send(session, &order(plain, api::Verb::Retry, "")).await,
         Verb::Pause(plain) => send(session, &order(plain, api::Verb::Pause, "")).await,
         Verb::Resume(plain) => send(session, &order(plain, api::Verb::Resume, "")).await,
+        Verb::Restart(plain) => send(session, &order(plain, api::Verb::Restart, "")).await,
+        Verb::Undo(args) => undo::run(session, args).await,
         Verb::Version => {
             session.print(&version::text())?;
             Ok(Exit::Done)

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// How often a write is tried when others write at the same time.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// How long the API server may take to say who the user is, before the kubeconfig's name is used.
 const WHO_TIMEOUT: Duration = Duration::from_secs(3);
@@ -35,7 +35,7 @@ const WHO_TIMEOUT: Duration = Duration::from_secs(3);
 const RECORD_DELAY: Duration = Duration::from_secs(3);
 
 /// The field manager of the plugin's writes.
-const MANAGER: &str = "kubectl-sluice";
+pub(super) const MANAGER: &str = "kubectl-sluice";
 
 /// A command to send.
 pub struct Order<'a> {
@@ -126,7 +126,8 @@ async fn write(
     }
 }
 
-fn about(name: &str, failure: &Failure) -> Failure {
+/// The failure with the Rollout's name before it.
+pub(super) fn about(name: &str, failure: &Failure) -> Failure {
     Failure::new(failure.exit, format!("{name}: {}", failure.text))
 }
 

@@ -12,6 +12,7 @@ use super::{
     state,
     trial::{Outcome, Trial, World},
 };
+use crate::sim::scenario::Users;
 pub use flags::{Flags, HELP};
 use flags::{Output, Patience};
 use report::Report;
@@ -28,7 +29,7 @@ pub async fn run(flags: &Flags, terminal: Terminal, out: &mut dyn Write) -> Resu
     let choice = Choice { rollout: flags.rollout.clone(), namespace: flags.namespace.clone() };
     let manifests = Manifests::read(&sources, &choice)
         .map_err(|errors| Failure::plain(errors.join("\nerror: ")))?;
-    let from = manifests.rollout.spec.images().into_iter().next().unwrap_or_default();
+    let from = manifests.image.clone();
     let to = flags.image.clone().unwrap_or_else(|| next(&from));
     if to == from {
         return Err(Failure::usage(format!(
@@ -58,12 +59,14 @@ async fn play(
     to: String,
 ) -> Result<(Report, Vec<String>), Failure> {
     let name = manifests.rollout.metadata.name.clone().unwrap_or_default();
+    let own = manifests.measured.iter().flat_map(manifests::Measured::application_metrics);
+    let users = Users { metrics: own.collect(), ..flags.users() };
     let world = World {
         objects: manifests.objects,
         namespace: manifests.namespace,
         rollout: name,
         versions: BTreeMap::from([(to.clone(), flags.version())]),
-        users: flags.users(),
+        users,
         seed: flags.seed,
     };
     let mut trial = Trial::new(&world);

@@ -2,11 +2,14 @@
 
 use futures::join;
 use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Pod};
-use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
 
-use crate::api::{AnalysisRun, ROLLOUT_LABEL, Rollout};
+use crate::api::{AnalysisRun, REVISION_LABEL, ROLLOUT_LABEL, Rollout};
 
-use super::{exit::Failure, session::Session};
+use super::{exit::Failure, session::Session, workload::Holder};
 
 /// A Rollout with all that belongs to it.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Snapshot {
     pub runs: Vec<AnalysisRun>,
     /// Its Jobs.
     pub jobs: Vec<Job>,
+    /// The workload that it names.
+    pub workload: Option<DynamicObject>,
     /// What could not be read, each in a sentence.
     pub notes: Vec<String>,
 }
@@ -41,6 +46,8 @@ impl Selectors {
         let of_status = || {
             let text = rollout.status.as_ref().map(|status| status.selector.as_str());
             let pairs = text.unwrap_or_default().split(',').filter_map(|pair| pair.split_once('='));
+            // Of two colours it names the active one; both are shown.
+            let pairs = pairs.filter(|(key, _)| *key != REVISION_LABEL);
             pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
         };
         let own = rollout.spec.selector.as_ref().map(|selector| selector.match_labels.clone());
@@ -60,6 +67,7 @@ impl Snapshot {
             pods: Vec::new(),
             runs: Vec::new(),
             jobs: Vec::new(),
+            workload: None,
             notes: Vec::new(),
         }
     }
@@ -86,11 +94,12 @@ pub async fn read(session: &Session<'_>, name: &str) -> Result<Snapshot, Failure
     let rollout = session.fetch(name).await?;
     let selectors = Selectors::of(&rollout);
     let (client, namespace) = (&session.client, session.namespace.as_str());
-    let (sets, pods, runs, jobs) = join!(
+    let (sets, pods, runs, jobs, workload) = join!(
         list::<ReplicaSet>(client, namespace, &selectors.pods),
         list::<Pod>(client, namespace, &selectors.pods),
         list::<AnalysisRun>(client, namespace, &selectors.analysis),
         list::<Job>(client, namespace, &selectors.analysis),
+        workload(client, namespace, &rollout),
     );
     let mut snapshot = Snapshot::bare(rollout);
     let notes = &mut snapshot.notes;
@@ -98,7 +107,22 @@ pub async fn read(session: &Session<'_>, name: &str) -> Result<Snapshot, Failure
     snapshot.pods = kept(pods, "pods", notes);
     snapshot.runs = kept(runs, "AnalysisRuns", notes);
     snapshot.jobs = kept(jobs, "Jobs", notes);
+    snapshot.workload = kept(workload, "workload", notes).pop();
     Ok(snapshot.owned())
+}
+
+/// The workload that the Rollout names; none if it names none or it does not exist.
+async fn workload(
+    client: &Client,
+    namespace: &str,
+    rollout: &Rollout,
+) -> kube::Result<Vec<DynamicObject>> {
+    let reference = rollout.spec.workload_ref.as_ref();
+    let Some(holder) = reference.and_then(Holder::of_workload) else {
+        return Ok(Vec::new());
+    };
+    let found = holder.api(client, namespace).get_opt(&holder.name).await?;
+    Ok(found.into_iter().collect())
 }
 
 async fn list<K>(client: &Client, namespace: &str, labels: &str) -> kube::Result<Vec<K>>

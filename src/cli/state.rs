@@ -1,15 +1,16 @@
 //! How a Rollout stands, read from the object alone: the exit code of `status`, its one line, and
 //! what a person may do next. Pure.
 
+use jiff::Timestamp;
+
 use crate::{
-    api::{
-        COMMAND_ANNOTATION, Command, Pause, PauseReason, Phase, Rollout, RolloutStatus, Step,
-        Weights,
-    },
-    world::Program,
+    api::{COMMAND_ANNOTATION, Command, PauseReason, Phase, Rollout, RolloutStatus, Step, Weights},
+    world::{Program, StrategyKind},
 };
 
-use super::exit::Exit;
+use super::{exit::Exit, strategy};
+
+pub use super::steps::describe;
 
 /// Where the newest revision stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +85,38 @@ pub fn contested(rollout: &Rollout) -> bool {
     contest.is_some()
 }
 
+/// The instant before which pods are replaced, if a restart is asked for and not done.
+pub fn restart(rollout: &Rollout) -> Option<Timestamp> {
+    let status = rollout.status.as_ref()?;
+    let asked = status.restart_at.into_iter().chain(rollout.spec.restart_at).max()?;
+    let done = status.restarted_at.is_some_and(|done| done >= asked);
+    (!done && status.stable_revision.is_some()).then_some(asked)
+}
+
+/// Whether a command `restart` is being carried out.
+fn is_restarting(rollout: &Rollout) -> bool {
+    let commanded = rollout.status.as_ref().and_then(|status| status.restart_at);
+    commanded.is_some() && restart(rollout) == commanded
+}
+
+/// The images of the newest revision: of the template, or, where the workload has it, as the
+/// controller recorded them.
+pub fn images(rollout: &Rollout) -> Vec<String> {
+    if rollout.spec.template.is_some() {
+        return rollout.spec.images();
+    }
+    let history = rollout.status.as_ref().and_then(|status| status.history.first());
+    history.map(|release| release.images.clone()).unwrap_or_default()
+}
+
 /// The exit code of `status`.
 pub fn exit_code(rollout: &Rollout) -> Exit {
     let Some(status) = rollout.status.as_ref() else {
         return Exit::InProgress;
     };
     // What stands there is about to change: it is no verdict on what was just asked for.
-    if !observed(rollout) || waiting(rollout).is_some() {
+    let deleted = rollout.metadata.deletion_timestamp.is_some();
+    if deleted || !observed(rollout) || waiting(rollout).is_some() {
         return Exit::InProgress;
     }
     if status.abort.is_some() {
@@ -126,7 +152,9 @@ pub fn phase(rollout: &Rollout) -> String {
 pub fn message(rollout: &Rollout) -> String {
     let said = rollout.status.as_ref().map_or("", |status| status.message.trim());
     if rollout.metadata.deletion_timestamp.is_some() {
-        return join("being deleted", said);
+        // The controller says what the deletion waits for, once it has looked.
+        let told = said.starts_with("the Rollout is being deleted");
+        return if told { said.to_owned() } else { join("being deleted", said) };
     }
     if let Some(waiting) = waiting(rollout) {
         let what = match waiting {
@@ -162,12 +190,13 @@ pub fn revision(status: &RolloutStatus) -> &str {
 pub fn line(rollout: &Rollout) -> String {
     let name = rollout.metadata.name.as_deref().unwrap_or_default();
     let mut text = format!("{name}: {}", phase(rollout));
-    if let Some(status) = rollout.status.as_ref()
-        && matches!(release(rollout), Release::Running | Release::Aborted)
-    {
-        // The step is in the controller's message.
-        let weights = status.weights.map(|weights| format!(", canary {}", share(weights)));
-        text.push_str(&weights.unwrap_or_default());
+    // The step is in the controller's message.
+    if let Some(standing) = strategy::standing(rollout) {
+        text.push_str(", ");
+        text.push_str(&standing);
+    }
+    if is_restarting(rollout) {
+        text.push_str(", restarting pods");
     }
     let message = message(rollout);
     if !message.is_empty() {
@@ -188,6 +217,9 @@ pub fn next_step(rollout: &Rollout) -> Option<&'static str> {
         }
         Exit::Waiting if held(rollout, PauseReason::Inconclusive) => {
             Some("the analysis could not tell: `promote` goes on all the same, `abort` rolls back")
+        }
+        Exit::Waiting if Program::new(&rollout.spec).strategy == StrategyKind::BlueGreen => {
+            Some("`promote` goes on to the switch, `abort` gives the new revision up")
         }
         Exit::Waiting => {
             Some("`promote` goes on, `promote --full` skips all steps, `abort` rolls back")
@@ -221,80 +253,30 @@ pub fn part(weight: i32, weights: Weights) -> String {
     }
 }
 
-/// A step in a few words.
-pub fn describe(step: &Step) -> String {
-    if let Some(weight) = step.set_weight {
-        return format!("setWeight {weight}");
-    }
-    if let Some(pause) = &step.pause {
-        return describe_pause(pause);
-    }
-    if let Some(scale) = &step.set_canary_scale {
-        return match (scale.replicas, scale.weight) {
-            (Some(replicas), _) => format!("setCanaryScale to {replicas} pods"),
-            (_, Some(weight)) => format!("setCanaryScale to {weight}% of the pods"),
-            _ => "setCanaryScale to match the weight".to_owned(),
-        };
-    }
-    if let Some(analysis) = &step.analysis {
-        let templates = analysis.templates.iter().map(|template| template.template_name.as_str());
-        let metrics = analysis.metrics.iter().map(|metric| metric.name.as_str());
-        let names: Vec<&str> = templates.chain(metrics).collect();
-        return format!("analysis {}", names.join(", "));
-    }
-    if step.job.is_some() {
-        return "job".to_owned();
-    }
-    if let Some(route) = &step.set_header_route {
-        let headers = route.r#match.iter().map(|header| header.header_name.as_str());
-        return match headers.collect::<Vec<_>>().join(", ") {
-            headers if headers.is_empty() => format!("setHeaderRoute {} away", route.name),
-            headers => format!("setHeaderRoute {} by {headers}", route.name),
-        };
-    }
-    if let Some(route) = &step.set_mirror_route {
-        return match route.r#match.is_empty() {
-            true => format!("setMirrorRoute {} away", route.name),
-            false => format!("setMirrorRoute {} for {}%", route.name, route.percentage),
-        };
-    }
-    "a step that this version of the plugin does not know".to_owned()
-}
-
-fn describe_pause(pause: &Pause) -> String {
-    use crate::api::OnTimeout;
-    match (pause.duration, pause.timeout, pause.on_timeout) {
-        (Some(duration), _, _) => format!("pause for {duration}"),
-        (_, Some(timeout), Some(OnTimeout::Abort)) => {
-            format!("pause until promoted; aborts after {timeout}")
-        }
-        (_, Some(timeout), Some(OnTimeout::Promote)) => {
-            format!("pause until promoted, for {timeout} at most")
-        }
-        _ => "pause until promoted".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::fixtures::{aborted, healthy, paused, rollout};
+    use crate::{
+        api::Pause,
+        cli::fixtures::{aborted, at_the_gate, healthy, paused, rolling, rollout},
+    };
 
     #[test]
     fn exit_codes_of_every_state() {
         let with = |value, change: &dyn Fn(&mut Rollout)| {
             let mut rollout: Rollout = value;
             change(&mut rollout);
-            rollout
+            Box::new(rollout)
         };
+        let boxed = |rollout: Rollout| with(rollout, &|_| {});
         let status = |rollout: &mut Rollout| rollout.status.clone().unwrap_or_default();
         for (what, rollout, exit) in [
-            ("healthy", healthy(), Exit::Done),
-            ("aborted", aborted(), Exit::Aborted),
-            ("pause step without a duration", paused(), Exit::Waiting),
-            ("never seen", rollout(json!(null)), Exit::InProgress),
+            ("healthy", boxed(healthy()), Exit::Done),
+            ("aborted", boxed(aborted()), Exit::Aborted),
+            ("pause step without a duration", boxed(paused()), Exit::Waiting),
+            ("never seen", boxed(rollout(json!(null))), Exit::InProgress),
             (
                 "healthy, but a newer spec",
                 with(healthy(), &|rollout| rollout.metadata.generation = Some(9)),
@@ -320,6 +302,27 @@ mod tests {
                     });
                 }),
                 Exit::Waiting,
+            ),
+            ("blue-green's gate waits for a person", Box::new(at_the_gate(None)), Exit::Waiting),
+            ("blue-green's gate opens by itself", Box::new(at_the_gate(Some("10m"))), Exit::InProgress),
+            ("rolling", Box::new(rolling()), Exit::InProgress),
+            (
+                "rolling, and held by a person",
+                with(rolling(), &|rollout| {
+                    let status = rollout.status.as_mut().unwrap();
+                    status.phase = Some(Phase::Paused);
+                    let pause = json!({"reason": "Command", "startedAt": "2026-11-21T02:55:00Z"});
+                    status.pauses.push(serde_json::from_value(pause).unwrap());
+                }),
+                Exit::Waiting,
+            ),
+            (
+                "being deleted",
+                with(healthy(), &|rollout| {
+                    let time = json!("2026-11-21T02:59:00Z");
+                    rollout.metadata.deletion_timestamp = serde_json::from_value(time).unwrap();
+                }),
+                Exit::InProgress,
             ),
             (
                 "degraded without an abort",
@@ -369,23 +372,5 @@ mod tests {
             line(&behind)
                 .contains("has not looked at the newest spec yet; before that: revision 2")
         );
-    }
-
-    #[test]
-    fn steps_read_as_people_say_them() {
-        for (step, text) in [
-            (json!({"setWeight": 20}), "setWeight 20"),
-            (json!({"pause": {}}), "pause until promoted"),
-            (json!({"pause": {"duration": "90s"}}), "pause for 1m30s"),
-            (
-                json!({"pause": {"timeout": "1h", "onTimeout": "abort"}}),
-                "pause until promoted; aborts after 1h",
-            ),
-            (json!({"setCanaryScale": {"replicas": 2}}), "setCanaryScale to 2 pods"),
-            (json!({"analysis": {"templates": [{"templateName": "errors"}]}}), "analysis errors"),
-        ] {
-            let step: Step = serde_json::from_value(step).unwrap();
-            assert_eq!(describe(&step), text);
-        }
     }
 }

@@ -7,13 +7,17 @@ use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::ReplicaSet, batch::v1::Job, core::v1::Pod};
 use kube::ResourceExt;
 
-use crate::api::{
-    AnalysisRun, MetricResult, REVISION_LABEL, REVISION_NUMBER_ANNOTATION, RUN_LABEL,
+use crate::{
+    api::{
+        AnalysisRun, MetricResult, REVISION_LABEL, REVISION_NUMBER_ANNOTATION, RUN_LABEL, Rollout,
+    },
+    world::{Program, StrategyKind},
 };
 
 use super::{
     age, header, pods,
     snapshot::Snapshot,
+    state, strategy,
     style::{self, Paint, Style},
     table::{self, Cell, cut},
 };
@@ -49,7 +53,7 @@ impl Node {
 
 /// The whole view.
 pub fn tree(snapshot: &Snapshot, now: Timestamp, style: Style) -> String {
-    let mut text = header::render(&snapshot.rollout, now, style);
+    let mut text = header::render(snapshot, now, style);
     let heads = ["NAME", "STATE", "READY", "AGE", "INFO"];
     let mut rows = vec![heads.map(|head| Cell::new(Paint::Dim, head)).to_vec()];
     for node in revisions(snapshot, now) {
@@ -90,23 +94,18 @@ struct Revision<'a> {
 fn revisions(snapshot: &Snapshot, now: Timestamp) -> Vec<Node> {
     let status = snapshot.rollout.status.as_ref();
     let current = status.and_then(|status| status.current_revision.as_deref());
-    let stable = status.and_then(|status| status.stable_revision.as_deref());
-    let aborted = status.is_some_and(|status| status.abort.is_some());
     let known = known_revisions(snapshot);
 
     let mut nodes: Vec<Node> = Vec::new();
     for revision in &known {
-        let hash = Some(revision.hash.as_str());
-        let mark = match (hash == current, hash == stable) {
-            (_, true) => Cell::new(Paint::Good, "stable"),
-            (true, false) if aborted => Cell::new(Paint::Bad, "aborted"),
-            (true, false) => Cell::new(Paint::Busy, "canary"),
-            (false, false) => Cell::new(Paint::Dim, "old"),
-        };
         let number = revision.number.map_or_else(|| "?".to_owned(), |number| number.to_string());
-        let mut node = Node::new(format!("revision {number} {}", revision.hash), mark);
+        let role = role(&snapshot.rollout, &revision.hash);
+        let mut node = Node::new(format!("revision {number} {}", revision.hash), role);
         node.name.paint = Paint::Bold;
         node.info = revision.images.join(", ");
+        if let Some(leaves) = leaves(&snapshot.rollout, &revision.hash) {
+            node.info = format!("{}; {leaves}", node.info);
+        }
         let sets = revision.sets.iter().map(|set| replica_set(set, &snapshot.pods, now));
         node.below.extend(sets);
         let runs = snapshot.runs.iter().filter(|run| belongs(*run, revision, &known, current));
@@ -117,6 +116,41 @@ fn revisions(snapshot: &Snapshot, now: Timestamp) -> Vec<Node> {
         nodes.push(node);
     }
     nodes
+}
+
+/// What a revision is to its Rollout.
+fn role(rollout: &Rollout, hash: &str) -> Cell {
+    let Some(status) = rollout.status.as_ref() else {
+        return Cell::new(Paint::Dim, "old");
+    };
+    let is = |revision: &Option<String>| revision.as_deref() == Some(hash);
+    let strategy = Program::new(&rollout.spec).strategy;
+    let switched = strategy::is_switched(rollout);
+    match (is(&status.stable_revision), is(&status.current_revision)) {
+        (true, false) if switched => Cell::new(Paint::Good, "standby"),
+        (true, _) => Cell::new(Paint::Good, "stable"),
+        (false, true) if status.abort.is_some() => Cell::new(Paint::Bad, "aborted"),
+        (false, true) if switched => Cell::new(Paint::Busy, "active"),
+        (false, true) => Cell::new(
+            Paint::Busy,
+            match strategy {
+                StrategyKind::Rolling => "new",
+                StrategyKind::BlueGreen => "preview",
+                StrategyKind::Canary => "canary",
+            },
+        ),
+        (false, false) => Cell::new(Paint::Dim, "old"),
+    }
+}
+
+/// When the pods of a revision that lost its traffic go.
+fn leaves(rollout: &Rollout, hash: &str) -> Option<String> {
+    let retiring = &rollout.status.as_ref()?.retiring;
+    let retiring = retiring.iter().find(|retiring| retiring.revision == hash)?;
+    Some(match retiring.scale_down_at {
+        Some(at) => format!("its pods go at {}", at.strftime("%H:%M:%SZ")),
+        None => "its pods stay until the next release".to_owned(),
+    })
 }
 
 /// The revisions that have a `ReplicaSet`, and the newest one in any case; newest first.
@@ -143,7 +177,7 @@ fn known_revisions(snapshot: &Snapshot) -> Vec<Revision<'_>> {
         known.push(Revision {
             hash: current.clone(),
             number: Some(status.revision),
-            images: snapshot.rollout.spec.images(),
+            images: state::images(&snapshot.rollout),
             sets: Vec::new(),
         });
     }

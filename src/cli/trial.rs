@@ -3,6 +3,7 @@
 //! In: objects, how versions and users behave, and a new image. Out: the cluster as it comes along,
 //! what became of the release, and what users had of it. `demo` and `simulate` show it.
 
+mod entry;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -25,10 +26,10 @@ use crate::{
         traffic,
         transcript::Line,
     },
-    world::Program,
 };
 
 use super::{exit::Exit, snapshot::Snapshot, state};
+use entry::Entry;
 pub use requests::Requests;
 
 /// Time that users have before a release begins, so that Prometheus knows the stable version.
@@ -39,6 +40,9 @@ const DEPLOYMENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Time after the end of a release in which old pods leave and the last scrape is taken.
 const AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+/// Where kinds have their pod spec: a PodTemplate's is at its top.
+const TEMPLATES: [&str; 2] = ["/spec/template/spec", "/template/spec"];
 
 /// What the cluster is like.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +95,7 @@ pub struct Trial {
     simulation: Simulation,
     namespace: String,
     rollout: String,
-    routes: Vec<(String, String)>,
+    entry: Entry,
     base_errors: f64,
     began: Timestamp,
     told: usize,
@@ -104,14 +108,17 @@ pub struct Trial {
 impl World {
     /// How the cluster and its users behave.
     pub fn settings(&self) -> (actors::Settings, mesh::Settings) {
+        let entry = Entry::find(&self.objects, &self.namespace, &self.rollout);
+        let users = Users { services: entry.services, ..self.users.clone() };
         let scenario = Scenario {
             claim: String::new(),
             also_real: false,
             given: Vec::new(),
+            adopted: false,
             objects: Vec::new(),
             rollout: Value::Null,
             versions: self.versions.clone(),
-            traffic: Some(self.users.clone()),
+            traffic: Some(users),
             load: crate::sim::scenario::Load::default(),
             steps: Vec::new(),
         };
@@ -130,7 +137,7 @@ impl Trial {
             simulation,
             namespace: world.namespace.clone(),
             rollout: world.rollout.clone(),
-            routes: Vec::new(),
+            entry: Entry::find(&world.objects, &world.namespace, &world.rollout),
             base_errors,
             told: 0,
             image: String::new(),
@@ -147,12 +154,18 @@ impl Trial {
     pub async fn deploy(&mut self, objects: &[Value]) -> Result<(), String> {
         let (rollouts, others): (Vec<&Value>, Vec<&Value>) =
             objects.iter().partition(|object| object["kind"] == "Rollout");
-        for object in others.into_iter().chain(rollouts) {
+        for object in others {
             self.apply(object)?;
         }
         self.simulation.start_controller().await;
         self.simulation.settle().await;
         let limit = after(self.simulation.now(), DEPLOYMENT);
+        // A workload that is adopted serves already.
+        while !self.simulation.are_deployed() && self.simulation.step(limit).await {}
+        for object in rollouts {
+            self.apply(object)?;
+        }
+        self.simulation.settle().await;
         while self.rollout().as_ref().map(state::exit_code) != Some(Exit::Done) {
             let more = self.simulation.step(limit).await;
             let message = self.rollout().map(|rollout| state::message(&rollout));
@@ -191,28 +204,29 @@ impl Trial {
         self.before = self.simulation.mesh().totals();
         self.waits_since = None;
         image.clone_into(&mut self.image);
-        self.routes = self.routes_of();
         for incident in incidents {
             self.simulation.mesh().add_incident(*incident);
         }
-        self.edit(|rollout| {
-            if let Some(place) = rollout.pointer_mut("/spec/template/spec/containers/0/image") {
-                *place = json!(image);
+        let workload = self.rollout().and_then(|rollout| rollout.spec.workload_ref);
+        let (resource, name) = match &workload {
+            None => (&resource::ROLLOUT, self.rollout.clone()),
+            Some(workload) => {
+                let resource = resource::of_kind(&workload.api_version, &workload.kind);
+                let none = || format!("there is no kind {}", workload.kind);
+                (resource.ok_or_else(none)?, workload.name.clone())
             }
-        })?;
+        };
+        let namespace = self.namespace.clone();
+        let edited = self.simulation.edit("kubectl", resource, &namespace, &name, |object| {
+            for path in TEMPLATES {
+                if let Some(place) = object.pointer_mut(&format!("{path}/containers/0/image")) {
+                    *place = json!(image);
+                }
+            }
+        });
+        edited.map_err(|refusal| refusal.message)?;
         self.simulation.settle().await;
         Ok(())
-    }
-
-    fn routes_of(&self) -> Vec<(String, String)> {
-        let Some(rollout) = self.rollout() else { return Vec::new() };
-        let program = Program::new(&rollout.spec);
-        let istio = program.traffic.map(|traffic| traffic.istio);
-        let routes = istio.into_iter().flat_map(|istio| istio.virtual_services);
-        let named = |route: crate::api::VirtualServiceRef| {
-            (route.namespace.unwrap_or_else(|| self.namespace.clone()), route.name)
-        };
-        routes.map(named).collect()
     }
 
     fn edit(&mut self, edit: impl FnOnce(&mut Value)) -> Result<(), String> {
@@ -327,7 +341,9 @@ impl Trial {
     pub fn requests(&self) -> Requests {
         let now = self.simulation.mesh().totals();
         let ours = |whose: &traffic::Whose| {
-            self.routes.contains(&(whose.namespace.clone(), whose.virtual_service.clone()))
+            let name = &whose.virtual_service;
+            let routes = self.entry.routes.contains(&(whose.namespace.clone(), name.clone()));
+            routes || (whose.namespace == self.namespace && self.entry.services.contains(name))
         };
         let between = |is: &dyn Fn(&traffic::Whose) -> bool| {
             let is = |whose: &traffic::Whose| ours(whose) && is(whose);

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The kinds without which nothing can be decided. Istio's may be absent from the cluster.
-const REQUIRED: [Kind; 10] = [
+const REQUIRED: [Kind; 11] = [
     Kind::Rollout,
     Kind::ReplicaSet,
     Kind::Pod,
@@ -37,6 +37,7 @@ const REQUIRED: [Kind; 10] = [
     Kind::ClusterAnalysisTemplate,
     Kind::AnalysisRun,
     Kind::Job,
+    Kind::Autoscaler,
 ];
 
 /// What a watch reports.
@@ -78,6 +79,10 @@ pub(super) fn start(
         let api = dynamic(context, &resource, cluster);
         tasks.spawn(follow(api, all(), kind, context.clone(), out.clone()));
     }
+    let gvk = GroupVersionKind::gvk("autoscaling", "v2", "HorizontalPodAutoscaler");
+    let resource = ApiResource::from_gvk_with_plural(&gvk, "horizontalpodautoscalers");
+    let api = dynamic(context, &resource, false);
+    tasks.spawn(follow(api, all(), Kind::Autoscaler, context.clone(), out.clone()));
 }
 
 /// Watches Istio's kinds as soon as the cluster serves them, at whichever version it does.

@@ -54,6 +54,8 @@ pub enum Kind {
     JobPod,
     /// A workload that Rollouts may name.
     Workload(WorkloadKind),
+    /// `HorizontalPodAutoscaler`.
+    Autoscaler,
 }
 
 /// Who must look again.
@@ -198,6 +200,9 @@ impl Caches {
                 Kind::Workload(kind) => {
                     self.workloads.of(kind).put(key, version, seen::workload(kind, &object), now)
                 }
+                Kind::Autoscaler => {
+                    self.autoscalers.put(key, version, seen::autoscaler(&object), now)
+                }
                 // The typed kinds never come as dynamic objects.
                 Kind::ReplicaSet
                 | Kind::Pod
@@ -234,6 +239,7 @@ impl Caches {
             Kind::Job => drop(self.jobs.remove(key, version)),
             Kind::JobPod => drop(self.job_pods.remove(key, version)),
             Kind::Workload(kind) => drop(self.workloads.of(kind).remove(key, version)),
+            Kind::Autoscaler => drop(self.autoscalers.remove(key, version)),
         }
         if kind == Kind::Rollout {
             touched.extend(self.reclaim(key));
@@ -257,6 +263,7 @@ impl Caches {
             Kind::Job => self.jobs.begin_listing(),
             Kind::JobPod => self.job_pods.begin_listing(),
             Kind::Workload(kind) => self.workloads.of(kind).begin_listing(),
+            Kind::Autoscaler => self.autoscalers.begin_listing(),
         }
     }
 
@@ -275,6 +282,7 @@ impl Caches {
             Kind::AnalysisRun => self.ended(kind, &self.runs),
             Kind::Job => self.ended(kind, &self.jobs),
             Kind::JobPod => self.ended(kind, &self.job_pods),
+            Kind::Autoscaler => self.ended(kind, &self.autoscalers),
             Kind::Workload(of) => {
                 // Rollouts wait for the first listing.
                 let touched = self.rollouts_in(None);
@@ -318,6 +326,7 @@ impl Caches {
             Kind::EndpointSlice => self.group_of(&self.slices, kind, key),
             Kind::Job => self.group_of(&self.jobs, kind, key),
             Kind::JobPod => self.group_of(&self.job_pods, kind, key),
+            Kind::Autoscaler => self.group_of(&self.autoscalers, kind, key),
             Kind::AnalysisRun => {
                 let mut touched = self.group_of(&self.runs, kind, key);
                 touched.insert(Touched::Run(key.clone()));
@@ -344,7 +353,7 @@ impl Caches {
 
     fn touched_group(&self, kind: Kind, group: &Key) -> BTreeSet<Touched> {
         match kind {
-            Kind::ReplicaSet | Kind::AnalysisRun => {
+            Kind::ReplicaSet | Kind::AnalysisRun | Kind::Autoscaler => {
                 BTreeSet::from([Touched::Rollout(group.clone())])
             }
             Kind::Job => BTreeSet::from([Touched::Run(group.clone())]),

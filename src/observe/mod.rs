@@ -8,6 +8,7 @@ pub mod seen;
 
 mod claims;
 mod kinds;
+mod problem;
 
 pub use kinds::{Kind, Object, Touched, Watched};
 
@@ -20,8 +21,8 @@ use jiff::Timestamp;
 
 use cache::{Cache, Key};
 use seen::{
-    SeenJob, SeenJobPod, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService, SeenSlice,
-    SeenTemplate, SeenWorkload,
+    SeenAutoscaler, SeenJob, SeenJobPod, SeenPod, SeenRollout, SeenRoute, SeenRun, SeenService,
+    SeenSlice, SeenTemplate, SeenWorkload,
 };
 
 use crate::{
@@ -46,6 +47,8 @@ pub struct Caches {
     pub job_pods: Cache<SeenJobPod>,
     /// Deployments, ReplicaSets and PodTemplates that Rollouts may name.
     pub workloads: Workloads,
+    /// HorizontalPodAutoscalers.
+    pub autoscalers: Cache<SeenAutoscaler>,
     /// Services.
     pub services: Cache<SeenService>,
     /// EndpointSlices.
@@ -205,6 +208,7 @@ impl Caches {
             destination_rule,
             held_rules: held_rules.collect(),
             refused_evictions: self.refused_evictions_of(namespace),
+            autoscaled: !self.autoscalers.in_group(namespace, name).is_empty(),
             istio_served: self.istio_served.load(std::sync::atomic::Ordering::Relaxed),
             templates: templates(&self.templates, namespace),
             cluster_templates: templates(&self.cluster_templates, ""),

@@ -10,7 +10,7 @@ use k8s_openapi::{
     api::{
         apps::v1::ReplicaSet,
         batch::v1::Job,
-        core::v1::{ContainerStatus, Pod, Service},
+        core::v1::{Pod, Service},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
@@ -18,12 +18,13 @@ use k8s_openapi::{
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::cache::Cached;
+use super::{cache::Cached, problem};
 use crate::{
     api::{
         AnalysisRun, AnalysisTemplateSpec, COMMAND_ANNOTATION, Command, FINGERPRINT_ANNOTATION,
-        INSTANCE_LABEL, PodMetadata, PodTemplate, REVISION_LABEL, REVISION_NUMBER_ANNOTATION,
-        ROLE_METADATA_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL, Rollout, RolloutSpec, RolloutStatus,
+        GROUP, INSTANCE_LABEL, PodMetadata, PodTemplate, REVISION_LABEL,
+        REVISION_NUMBER_ANNOTATION, ROLE_METADATA_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL, Rollout,
+        RolloutSpec, RolloutStatus, SURPLUS_LABEL,
     },
     world,
 };
@@ -148,7 +149,8 @@ pub fn replica_set(object: ReplicaSet) -> world::ReplicaSet {
             condition.type_.as_deref() == Some("ReplicaFailure")
                 && condition.status.as_deref() == Some("True")
         })
-        .and_then(|condition| condition.message);
+        .and_then(|condition| condition.message)
+        .map(|message| problem::of_creation(&message));
     world::ReplicaSet {
         owner: controller(meta.owner_references.as_ref()).map(|owner| owner.uid.clone()),
         name: meta.name.unwrap_or_default(),
@@ -199,35 +201,17 @@ impl Cached for SeenPod {
 pub fn pod(object: Pod) -> SeenPod {
     let meta = object.metadata;
     let status = object.status.unwrap_or_default();
-    let conditions = status.conditions.unwrap_or_default();
-    let ready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "True");
+    let ready =
+        status.conditions.iter().flatten().find(|c| c.type_ == "Ready" && c.status == "True");
     let ready_since = ready
         .map(|ready| ready.last_transition_time.as_ref().map(|time| time.0).unwrap_or_default());
     let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
-    let containers = status.init_container_statuses.into_iter().flatten();
-    let containers = containers.chain(status.container_statuses.into_iter().flatten());
-    let containers: Vec<ContainerStatus> =
-        containers.filter(|container| !container.ready).collect();
-    let crash = containers.iter().find_map(crash);
-    let waiting =
-        containers.into_iter().filter_map(|container| container.state?.waiting).find(|waiting| {
-            let reason = waiting.reason.as_deref();
-            !matches!(reason, None | Some("ContainerCreating" | "PodInitializing"))
-        });
-    let unschedulable =
-        conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
-    // It runs, and its readiness probe does not pass.
-    let unready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "False");
-    let unready = unready.filter(|_| status.phase.as_deref() == Some("Running"));
-    let waiting = waiting.map(|waiting| sentence(waiting.reason, waiting.message));
-    let problem = waiting.or(crash).or_else(|| {
-        let condition = unschedulable.or(unready)?;
-        Some(sentence(condition.reason.clone(), condition.message.clone()))
-    });
+    let problem = problem::of_pod(&status);
     let owner = controller(meta.owner_references.as_ref());
     let owner = owner.map(|owner| owner.name.clone()).unwrap_or_default();
     let pod = world::Pod {
         role: role(Some(&meta)),
+        surplus: meta.labels.as_ref().is_some_and(|labels| labels.contains_key(SURPLUS_LABEL)),
         created: meta.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
         uid: meta.uid.unwrap_or_default(),
         name: meta.name.unwrap_or_default(),
@@ -236,20 +220,6 @@ pub fn pod(object: Pod) -> SeenPod {
         problem: problem.filter(|_| ready.is_none()),
     };
     SeenPod { owner, pod }
-}
-
-/// How a container last ended that was restarted since and may run just now.
-fn crash(container: &ContainerStatus) -> Option<String> {
-    let ended = container.last_state.as_ref()?.terminated.as_ref()?;
-    let (reason, code) = (ended.reason.as_deref().unwrap_or("Error"), ended.exit_code);
-    Some(format!("{reason}: ended with exit code {code}, restarts: {}", container.restart_count))
-}
-
-fn sentence(reason: Option<String>, message: Option<String>) -> String {
-    let message = message.filter(|message| !message.is_empty());
-    let text = [reason, message].into_iter().flatten().collect::<Vec<_>>().join(": ");
-    // One line of status, not a log.
-    text.chars().take(200).collect()
 }
 
 /// A pod of a Job.
@@ -315,6 +285,24 @@ pub fn workload(kind: world::WorkloadKind, object: &DynamicObject) -> SeenWorklo
         template: Arc::new(template),
         selector,
     })
+}
+
+/// A HorizontalPodAutoscaler: the Rollout that it scales, if it is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenAutoscaler(Option<String>);
+
+impl Cached for SeenAutoscaler {
+    fn group(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+/// Reads a HorizontalPodAutoscaler.
+pub fn autoscaler(object: &DynamicObject) -> SeenAutoscaler {
+    let field = |name: &str| object.data["spec"]["scaleTargetRef"][name].as_str();
+    let ours = field("kind") == Some("Rollout")
+        && field("apiVersion").and_then(|version| version.split('/').next()) == Some(GROUP);
+    SeenAutoscaler(field("name").filter(|_| ours).map(str::to_owned))
 }
 
 /// A Service's selector.

@@ -8,9 +8,10 @@
 //! `identify` names the revisions; `step` advances through the steps; `decide` finds the mode, and
 //! `shift` (routes, or a switch) or `pods` (shares of pods) turns observations into what is wanted:
 //! weight, pointers, sizes; `write` turns the difference between wanted and observed into writes;
-//! `restart`, `metadata`, `workload` and `hand_back` look after what lies beside a release; `status`
+//! `restart`, `metadata`, `autoscale`, `workload` and `hand_back` look after what lies beside a release; `status`
 //! says it all in words.
 
+mod autoscale;
 mod command;
 mod decide;
 mod gate;
@@ -153,6 +154,15 @@ pub enum Write {
         /// What is wanted.
         to: PodMetadata,
     },
+    /// Says on a pod whether autoscalers count it.
+    CountPod {
+        /// Name of the pod.
+        name: String,
+        /// Its uid, as precondition.
+        uid: String,
+        /// Whether it is on top of the desired share.
+        surplus: bool,
+    },
     /// Adds or removes the finalizer that keeps the Rollout until all is given back.
     Finalizer {
         /// Whether it should be there.
@@ -242,6 +252,7 @@ pub fn plan(world: &World) -> Plan {
     decide::decide(world, &mut draft, traffic.as_ref(), &problems);
     problems.extend(validate::between_releases(world, &draft));
     metadata::follow(world, &mut draft, traffic.as_ref());
+    autoscale::count(world, &mut draft, traffic.as_ref());
     hand_back::keep_account(world, &mut draft);
     runs::collect_garbage(world, &mut draft);
     status::finish(world, draft, traffic.as_ref(), &problems)

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
-    api::{ConditionType, Phase, REVISION_LABEL, Reason, RolloutStatus, Weights},
+    api::{ConditionType, Phase, REVISION_LABEL, Reason, RolloutStatus, SURPLUS_LABEL, Weights},
     world::{ProgramStep, Shift, StrategyKind, WorkloadState, World},
 };
 
@@ -150,8 +150,11 @@ fn counts(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     }
     let mut labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    // A colour that nobody uses would pull the autoscaler's average down.
-    labels.extend(colours.then(|| format!("{REVISION_LABEL}={serving}")));
+    // Of two colours one is in use; else the pods beyond the desired share are marked.
+    labels.push(match colours {
+        true => format!("{REVISION_LABEL}={serving}"),
+        false => format!("!{SURPLUS_LABEL}"),
+    });
     status.selector = labels.join(",");
 }
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What the controller watches: the kind, its resource, and the label that an object must have.
-const WATCHED: [(Kind, &Resource, Option<&str>); 15] = [
+const WATCHED: [(Kind, &Resource, Option<&str>); 16] = [
     (Kind::Rollout, &resource::ROLLOUT, None),
     (Kind::ReplicaSet, &resource::REPLICA_SET, Some(REVISION_LABEL)),
     (Kind::Pod, &resource::POD, Some(REVISION_LABEL)),
@@ -37,6 +37,7 @@ const WATCHED: [(Kind, &Resource, Option<&str>); 15] = [
     (Kind::AnalysisRun, &resource::ANALYSIS_RUN, None),
     (Kind::VirtualService, &resource::VIRTUAL_SERVICE, None),
     (Kind::DestinationRule, &resource::DESTINATION_RULE, None),
+    (Kind::Autoscaler, &resource::AUTOSCALER, None),
     (Kind::Workload(WorkloadKind::Deployment), &resource::DEPLOYMENT, None),
     (Kind::Workload(WorkloadKind::ReplicaSet), &resource::REPLICA_SET, None),
     (Kind::Workload(WorkloadKind::PodTemplate), &resource::POD_TEMPLATE, None),

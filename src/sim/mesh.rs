@@ -26,6 +26,8 @@ struct Inner {
     traffic: Traffic,
     database: Database,
     up: bool,
+    /// Services that users reach without a `VirtualService`.
+    services: Vec<String>,
     /// Whether users have come: they do once a pod can answer them.
     begun: bool,
 }
@@ -43,9 +45,17 @@ impl Mesh {
     /// A mesh with these users, who come once a route leads to a pod: an app is announced when it is
     /// there.
     pub fn new(settings: Settings, time: Time) -> Self {
+        let services = settings.services.clone();
         let traffic = Traffic::new(settings, time.now());
         let database = Database::new();
-        Self(Arc::new(Mutex::new(Inner { time, traffic, database, up: true, begun: false })))
+        Self(Arc::new(Mutex::new(Inner {
+            time,
+            traffic,
+            database,
+            up: true,
+            services,
+            begun: false,
+        })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -60,12 +70,14 @@ impl Mesh {
         let [routes, rules, services, slices, pods] = ROUTING.map(|resource| {
             store.list(resource, None).map(|(_, object)| &**object).collect::<Vec<&Value>>()
         });
+        let services_reached = self.inner().services.clone();
         let objects = Objects {
             virtual_services: &routes,
             destination_rules: &rules,
             services: &services,
             endpoint_slices: &slices,
             pods: &pods,
+            direct: &services_reached,
         };
         let inner = &mut *self.inner();
         if !inner.begun {
@@ -163,10 +175,13 @@ impl Settings {
             return Self { requests_per_minute: 0.0, seed, ..Self::default() };
         };
         let defaults = Self::default();
-        let Users { requests_per_minute, errors, incidents, headers, share } = users;
+        let Users { requests_per_minute, errors, incidents, headers, share, services, metrics } =
+            users;
         Self {
             requests_per_minute: requests_per_minute.unwrap_or(defaults.requests_per_minute),
             base_errors: errors.map_or(defaults.base_errors, |errors| errors.0),
+            services: services.clone(),
+            counters: metrics.clone(),
             seed,
             headers: headers.clone(),
             share_with_headers: share.map_or(1.0, |share| share.0),

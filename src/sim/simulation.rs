@@ -22,6 +22,7 @@ use super::{
         Change, Refusal, Resource, Store,
         http::Server,
         managed_fields::Writer,
+        resource,
         store::{Time, writer},
     },
     deliver,
@@ -287,6 +288,16 @@ impl Simulation {
     pub async fn run_until(&mut self, at: Timestamp) {
         self.settle().await;
         while self.step(at).await {}
+    }
+
+    /// Whether all Deployments have the pods that they want.
+    pub fn are_deployed(&self) -> bool {
+        let store = self.store();
+        let mut all = store.list(&resource::DEPLOYMENT, None);
+        all.all(|(_, object)| {
+            object["status"]["availableReplicas"].as_i64().unwrap_or(0)
+                >= object["spec"]["replicas"].as_i64().unwrap_or(1)
+        })
     }
 
     /// Whether a look at every object, though nothing changed, writes nothing.

@@ -65,6 +65,8 @@ pub struct World {
     pub held_rules: BTreeMap<String, DestinationRule>,
     /// Evictions that a PodDisruptionBudget refused, by pod: when, and in which words.
     pub refused_evictions: BTreeMap<String, (Timestamp, String)>,
+    /// Whether an autoscaler scales it.
+    pub autoscaled: bool,
     /// Whether the cluster serves Istio's route kinds.
     pub istio_served: bool,
     /// AnalysisTemplates of the namespace, by name.
@@ -152,6 +154,7 @@ impl World {
             destination_rule: None,
             held_rules: BTreeMap::new(),
             refused_evictions: BTreeMap::new(),
+            autoscaled: false,
             istio_served: false,
             templates: BTreeMap::new(),
             cluster_templates: BTreeMap::new(),

@@ -50,6 +50,8 @@ pub struct Pod {
     pub created: Timestamp,
     /// What a role has put on it.
     pub role: Option<PodMetadata>,
+    /// Whether autoscalers are told not to count it.
+    pub surplus: bool,
     /// Since when it is ready; none if it is not.
     pub ready_since: Option<Timestamp>,
     /// Whether it is being deleted.

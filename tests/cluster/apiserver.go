@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,12 +49,13 @@ type apiServer struct {
 	url     string
 	ca      []byte
 	tokens  map[user]string
+	metrics *url.URL
 }
 
 // newAPIServer prepares keys, tokens, certificates and options. Requests are
 // answered once run is called.
-func newAPIServer(ctx context.Context, dir, etcdURL, auditLog string) (*apiServer, error) {
-	s := &apiServer{tokens: map[user]string{}}
+func newAPIServer(ctx context.Context, dir, etcdURL, auditLog string, metrics *url.URL) (*apiServer, error) {
+	s := &apiServer{tokens: map[user]string{}, metrics: metrics}
 	if err := s.writeTokens(tokensFile(dir)); err != nil {
 		return nil, err
 	}
@@ -105,7 +107,28 @@ func newAPIServer(ctx context.Context, dir, etcdURL, auditLog string) (*apiServe
 	return s, err
 }
 
-func (s *apiServer) run(ctx context.Context) error { return apiserver.Run(ctx, s.options) }
+// run is apiserver.Run, but that the aggregation layer also finds the metrics API.
+func (s *apiServer) run(ctx context.Context) error {
+	config, err := apiserver.NewConfig(s.options)
+	if err != nil {
+		return err
+	}
+	extra := &config.Aggregator.ExtraConfig
+	extra.ServiceResolver = serviceResolver{rest: extra.ServiceResolver, metrics: s.metrics}
+	completed, err := config.Complete()
+	if err != nil {
+		return err
+	}
+	server, err := apiserver.CreateServerChain(completed)
+	if err != nil {
+		return err
+	}
+	prepared, err := server.PrepareRun()
+	if err != nil {
+		return err
+	}
+	return prepared.Run(ctx)
+}
 
 // auditArgs writes the audit policy and returns the flags that apply it.
 func auditArgs(dir, log string) ([]string, error) {

@@ -38,6 +38,11 @@ func runControllerManager(ctx context.Context, dir string, api *apiServer) error
 	if err := parse(o.Flags(all, off, aliases), append(clientArgs(kubeconfig),
 		"--root-ca-file="+caFile(dir),
 		"--service-account-private-key-file="+serviceAccountKey(dir),
+		// An autoscaler that tests need not wait for. A pod counts from its first metrics on.
+		"--horizontal-pod-autoscaler-sync-period=500ms",
+		"--horizontal-pod-autoscaler-downscale-stabilization=2s",
+		"--horizontal-pod-autoscaler-cpu-initialization-period=0s",
+		"--horizontal-pod-autoscaler-initial-readiness-delay=0s",
 	)); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
+	aggregator "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
 
 	"testcluster/kubelet"
 )
@@ -90,7 +91,11 @@ func run(ctx context.Context, c config) error {
 	defer etcd.Close()
 	report("etcd ready")
 
-	api, err := newAPIServer(ctx, dir, "http://"+etcd.Clients[0].Addr().String(), c.auditLog)
+	metrics, err := newMetricsAPI()
+	if err != nil {
+		return fmt.Errorf("metrics API: %w", err)
+	}
+	api, err := newAPIServer(ctx, dir, "http://"+etcd.Clients[0].Addr().String(), c.auditLog, metrics.url())
 	if err != nil {
 		return fmt.Errorf("kube-apiserver: %w", err)
 	}
@@ -117,6 +122,14 @@ func run(ctx context.Context, c config) error {
 	}
 	report("kube-apiserver ready at %s", api.url)
 
+	groups, err := aggregator.NewForConfig(api.restConfig(kubeletUser))
+	if err != nil {
+		return err
+	}
+	if err := metrics.register(ctx, client, groups); err != nil {
+		return endedOr(ctx, "registering the metrics API", err)
+	}
+	clients.spawn("metrics API", metrics.run)
 	clients.spawn("kube-controller-manager", func(ctx context.Context) error { return runControllerManager(ctx, dir, api) })
 	clients.spawn("kube-scheduler", func(ctx context.Context) error { return runScheduler(ctx, dir, api) })
 	clients.spawn("fake kubelet", func(ctx context.Context) error { return kubelet.Run(ctx, client, c.nodes) })

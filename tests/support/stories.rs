@@ -6,13 +6,19 @@ use std::{
 };
 
 use serde_json::Value;
-use sluice::sim::scenario::{Bases, Scenario};
+use sluice::{
+    cli::manifests,
+    sim::scenario::{Bases, Scenario},
+};
 
 /// Where they are.
 pub const FOLDER: &str = "tests/scenarios";
 
 /// Where the templates are that are shipped.
 const SHIPPED: &str = "analysis-templates";
+
+/// The folder of the examples: `given: [examples/…]` are the objects of a folder with a kustomization.
+const EXAMPLES: &str = "examples/";
 
 /// Reads a scenario with its objects.
 ///
@@ -22,7 +28,13 @@ pub fn read(path: &Path) -> Result<(Scenario, Vec<Value>), String> {
     let of = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = fs::read_to_string(path).map_err(|error| of(&error))?;
     let scenario = Scenario::read(&text).map_err(|error| of(&error))?;
-    let objects = scenario.objects(&bases()?).map_err(|error| of(&error))?;
+    let mut bases = bases()?;
+    for name in scenario.given.iter().filter(|name| name.starts_with(EXAMPLES)) {
+        let sources = manifests::sources(&[PathBuf::from(name)]).map_err(|error| of(&error))?;
+        let texts: Vec<String> = sources.into_iter().map(|source| source.text).collect();
+        bases.add(name, &texts.join("\n---\n")).map_err(|error| of(&error))?;
+    }
+    let objects = scenario.objects(&bases).map_err(|error| of(&error))?;
     Ok((scenario, objects))
 }
 

@@ -26,11 +26,11 @@ use super::{
 use screen::Screen;
 use view::Scene;
 
-/// The objects: those of `examples/brownbear`.
+/// The objects: those of `examples/demo`.
 const OBJECTS: [(&str, &str); 3] = [
-    ("network.yaml", include_str!("../../../examples/brownbear/network.yaml")),
-    ("analysis-template.yaml", include_str!("../../../examples/brownbear/analysis-template.yaml")),
-    ("rollout.yaml", include_str!("../../../examples/brownbear/rollout.yaml")),
+    ("network.yaml", include_str!("../../../examples/demo/network.yaml")),
+    ("analysis-template.yaml", include_str!("../../../examples/demo/analysis-template.yaml")),
+    ("rollout.yaml", include_str!("../../../examples/demo/rollout.yaml")),
 ];
 
 const NAMESPACE: &str = "brownbear-production";
@@ -135,7 +135,7 @@ fn world() -> Result<World, Failure> {
     let mut objects = Vec::new();
     for (name, text) in OBJECTS {
         let documents: Vec<Value> = serde_yaml::from_multiple(text)
-            .map_err(|error| Failure::plain(format!("examples/brownbear/{name}: {error}")))?;
+            .map_err(|error| Failure::plain(format!("examples/demo/{name}: {error}")))?;
         objects.extend(documents);
     }
     let bad = Version {

@@ -38,7 +38,7 @@ fn wide_and_all_namespaces_add_columns() {
     let columns = Columns { namespace: true, wide: true };
     let table = rows_as_table(&[row(paused())], columns, now(), Style::PLAIN);
     assert!(table.starts_with("NAMESPACE   NAME "), "{table}");
-    assert!(table.ends_with("3h12m   5d4c     7f9c      shop/checkout:v3\n"), "{table}");
+    assert!(table.ends_with("3h12m   canary     5d4c     7f9c      shop/checkout:v3\n"), "{table}");
 }
 
 #[test]
@@ -70,4 +70,31 @@ fn contradictions_are_wrong_usage() {
         let found = check(&args).map_err(|failure| failure.exit);
         assert_eq!(found, if allowed { Ok(()) } else { Err(Exit::Usage) }, "{line}");
     }
+}
+
+#[test]
+fn each_strategy_has_the_columns_that_it_can_fill() {
+    use crate::cli::fixtures::{rolling, under};
+    let thousand = serde_json::to_value(paused().spec.strategy).map(|mut strategy| {
+        strategy["canary"]["traffic"]["maxWeight"] = json!(1000);
+        strategy
+    });
+    let finer =
+        under(&thousand.unwrap(), &paused(), &json!({"weights": {"stable": 995, "canary": 5}}));
+    let mut by_workload = serde_json::to_value(healthy()).unwrap();
+    by_workload["spec"]["template"] = json!(null);
+    by_workload["spec"]["workloadRef"] =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "legacy"});
+    by_workload["status"]["history"] = json!([{"revision": "5d4c", "number": 2, "attempt": 1,
+        "images": ["legacy:v2"], "startedAt": "2026-11-21T01:00:00Z"}]);
+    let by_workload: Rollout = serde_json::from_value(by_workload).unwrap();
+    let rows = [row(rolling()), row(finer), row(by_workload)];
+    let columns = Columns { namespace: false, wide: true };
+    let table = rows_as_table(&rows, columns, now(), Style::PLAIN);
+    let lines: Vec<Vec<&str>> =
+        table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[1][..4], ["checkout", "Progressing", "-", "40"], "{table}");
+    assert!(lines[1].contains(&"rolling"), "{table}");
+    assert_eq!(lines[2][3], "5/1000", "{table}");
+    assert_eq!(lines[3].last(), Some(&"legacy:v2"), "{table}");
 }

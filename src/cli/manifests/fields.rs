@@ -1,10 +1,14 @@
 //! Fields that do not exist.
 //!
 //! In: an object. Out: each field that its kind does not have, with the nearest name that it has.
-//! Our kinds go by their schemas, Services, Secrets and pod templates by the types of Kubernetes.
+//! Our kinds go by their schemas, Deployments, Services, Secrets
+//! and pod templates by the types of Kubernetes.
 //! Istio's kinds have no schema here.
 
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Secret, Service};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PodTemplateSpec, Secret, Service},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -28,9 +32,12 @@ pub(super) fn unknown(place: &str, resource: &Resource, object: &Value) -> Vec<S
         })
         .collect();
     let lost = match resource.kind {
+        "Deployment" => lost::<Deployment>(object, ""),
         "Service" => lost::<Service>(object, ""),
         "Secret" => lost::<Secret>(object, ""),
-        "Rollout" => lost::<PodTemplateSpec>(&object["spec"]["template"], "spec.template."),
+        "Rollout" if !object["spec"]["template"].is_null() => {
+            lost::<PodTemplateSpec>(&object["spec"]["template"], "spec.template.")
+        }
         _ => Vec::new(),
     };
     found.extend(lost.iter().map(|path| format!("{path}: there is no such field")));

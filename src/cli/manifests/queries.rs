@@ -12,7 +12,10 @@ use crate::{
         template::{Library, Request, Subject, resolve},
     },
     api::{AnalysisRunSpec, AnalysisTemplateSpec, Rollout},
-    sim::prometheus::{Database, Query},
+    sim::{
+        prometheus::{Database, Query},
+        traffic::is_application_metric,
+    },
     world::{Program, StrategyKind},
 };
 
@@ -28,6 +31,11 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// The metrics of requests that only the application itself can have.
+    pub fn application_metrics(&self) -> impl Iterator<Item = String> {
+        self.query.metrics().into_iter().filter(|name| is_application_metric(name))
+    }
+
     /// A sentence for each metric that the query reads and `samples` do not have.
     pub fn warnings(&self, samples: &Database) -> Vec<String> {
         let there: Vec<&str> = samples.names().collect();

@@ -52,10 +52,12 @@ fn an_unknown_kind_is_named_with_those_that_are_allowed() {
 #[test]
 fn what_makes_no_difference_is_left_out_with_a_note() {
     let ingress = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}}";
-    let manifests = read(&[NETWORK, TEMPLATE, ROLLOUT, ingress]).unwrap();
+    let autoscaler =
+        "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: b}}";
+    let manifests = read(&[NETWORK, TEMPLATE, ROLLOUT, ingress, autoscaler]).unwrap();
     assert_eq!(
         manifests.notes,
-        ["3.yaml, document 1: Ingress a makes no difference here and is left out"]
+        ["left out, for they make no difference here: Ingress a, HorizontalPodAutoscaler b"]
     );
 }
 
@@ -92,9 +94,9 @@ fn what_the_rollout_names_must_be_there() {
 
 #[test]
 fn a_destination_rule_and_its_host_must_be_there() {
-    let rollout = include_str!("../../../examples/brownbear/rollout.yaml");
-    let template = include_str!("../../../examples/brownbear/analysis-template.yaml");
-    let network = include_str!("../../../examples/brownbear/network.yaml");
+    let rollout = include_str!("../../../examples/demo/rollout.yaml");
+    let template = include_str!("../../../examples/demo/analysis-template.yaml");
+    let network = include_str!("../../../examples/demo/network.yaml");
     let without = |kind: &str| {
         let documents: Vec<&str> = network.split("\n---\n").collect();
         let is = |document: &&&str| !document.contains(&format!("kind: {kind}\n"));
@@ -138,10 +140,24 @@ fn a_query_must_be_understood() {
 
 #[test]
 fn a_metric_without_samples_is_warned_of() {
-    let template = TEMPLATE.replace("istio_requests_total", "http_requests_total");
+    let template = TEMPLATE.replace("istio_requests_total", "orders_total");
     let manifests = read(&[NETWORK, &template, ROLLOUT]).unwrap();
     let warnings = manifests.measured[0].warnings(&crate::sim::prometheus::Database::new());
-    assert!(warnings[0].contains("no samples of http_requests_total"), "{warnings:?}");
+    assert!(warnings[0].contains("no samples of orders_total"), "{warnings:?}");
+}
+
+#[test]
+fn the_image_is_that_of_the_workload_that_has_the_template() {
+    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: 'web:1'}]}}}}";
+    let rollout = "{apiVersion: sluice.dev/v1alpha1, kind: Rollout, metadata: {name: web}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {rolling: {}}}}";
+    assert_eq!(read(&[deployment, rollout]).unwrap().image, "web:1");
+    assert_eq!(
+        error(&[rollout]),
+        "Rollout web: spec.workloadRef: there is no Deployment web in namespace default; there is none"
+    );
+    let misspelt = deployment.replace("selector:", "selecter:");
+    let found = error(&[&misspelt, rollout]);
+    assert!(found.contains("Deployment: spec.selecter: there is no such field"), "{found}");
 }
 
 #[test]

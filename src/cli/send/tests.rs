@@ -200,6 +200,24 @@ async fn a_promote_has_a_precondition_and_clears_spec_paused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn skip_and_restart_are_commands_like_the_others() {
+    let skip = run("promote checkout --skip-current-step", &paused(), unchanged).await;
+    assert_eq!(skip.command().verb, Verb::SkipStep);
+    assert_eq!(skip.shown, "checkout: promote --skip-current-step: the answer\n");
+    let restart = run("restart checkout", &healthy(), unchanged).await;
+    assert_eq!(restart.command().verb, Verb::Restart);
+    assert_eq!(restart.command().revision, "5d4c");
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_that_contradict_each_other_write_nothing() {
+    let both = run("promote checkout --full --skip-current-step", &paused(), unchanged).await;
+    assert_eq!(both.failure().exit, Exit::Usage);
+    assert!(both.failure().text.contains("leave one of them out"), "{}", both.failure());
+    assert!(both.calls.is_empty(), "{:?}", both.calls);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cleared_pause_is_a_success_though_no_step_waits() {
     let mut held = paused();
     held.spec.paused = true;

@@ -129,3 +129,31 @@ fn a_revision_without_a_replica_set_shows_too() {
     assert!(text.contains("\nrevision 3 7f9c                  canary"), "{text}");
     assert!(text.contains("└─ AnalysisRun checkout-7f9c-1"), "{text}");
 }
+
+#[test]
+fn revisions_are_called_by_their_part_in_the_strategy() {
+    use crate::cli::fixtures::{at_the_gate, rolling, under};
+    let told = |rollout: &Rollout| {
+        let mut snapshot = snapshot();
+        snapshot.rollout = rollout.clone();
+        tree(&snapshot, now(), Style::PLAIN)
+    };
+    let has = |text: &str, line: &str| {
+        let found = text
+            .lines()
+            .any(|found| found.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(line));
+        assert!(found, "no line {line} in\n{text}");
+    };
+    has(&told(&rolling()), "revision 3 7f9c new");
+    let gate = at_the_gate(None);
+    has(&told(&gate), "revision 3 7f9c preview");
+    let strategy = serde_json::to_value(&gate.spec.strategy).unwrap();
+    let switched = json!({
+        "step": {"index": 4}, "weights": {"stable": 0, "canary": 100},
+        "retiring": [{"revision": "11aa", "scaleDownAt": "2026-11-21T03:01:00Z"}],
+    });
+    let text = told(&under(&strategy, &gate, &switched));
+    has(&text, "revision 3 7f9c active");
+    has(&text, "revision 2 5d4c standby");
+    has(&text, "revision 1 11aa old shop/checkout:v1; its pods go at 03:01:00Z");
+}

@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::sim::traffic::Count;
 
+/// Requests of the old version that say little of its rate of errors.
+const FEW: u64 = 1000;
+
 /// Users' requests during a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,8 +27,8 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// From the counts of all and of the new version. Where the old version had no requests, its
-    /// rate is `base_errors`.
+    /// From the counts of all and of the new version. Where the old version had too few requests to
+    /// tell its rate, that is `base_errors`.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -34,7 +37,7 @@ impl Requests {
     )]
     pub fn of(all: Count, canary: Count, base_errors: f64) -> Self {
         let (sent, failed) = (all.sent - canary.sent, all.errors - canary.errors);
-        let rate = if sent == 0 { base_errors } else { failed as f64 / sent as f64 };
+        let rate = if sent < FEW { base_errors } else { failed as f64 / sent as f64 };
         let anyway = canary.sent as f64 * rate;
         let more = canary.failed() as f64 - anyway;
         // Failures are rare and come by chance: their number strays by its square root.

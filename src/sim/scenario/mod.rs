@@ -34,6 +34,9 @@ pub struct Scenario {
     /// Names of files with objects that are there at the beginning.
     #[serde(default)]
     pub given: Vec<String>,
+    /// Whether the Rollouts come only when the Deployments beside them serve: they are adopted.
+    #[serde(default)]
+    pub adopted: bool,
     /// Further objects, or changes of those given: merged over one of the same kind and name.
     #[serde(default)]
     pub objects: Vec<Value>,
@@ -102,6 +105,12 @@ pub struct Users {
     /// Times at which all versions fail.
     #[serde(default)]
     pub incidents: Vec<Incident>,
+    /// Names of Services that users reach without a VirtualService.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Metrics of requests that the applications have themselves, such as `http_requests_total`.
+    #[serde(default)]
+    pub metrics: Vec<String>,
     /// Headers, such as `x-canary: "true"`, that a share of the requests has; the others have none.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -341,6 +350,9 @@ impl Scenario {
                 let place = format!("{place}.refused.action");
                 return wrong(&place, "allowed are apply, patch and pods");
             }
+        }
+        if self.also_real && self.adopted {
+            return wrong("alsoReal", "allowed only without `adopted`");
         }
         let simulated = self.traffic.is_some() || self.load != Load::default();
         if self.also_real && (simulated || !self.versions.is_empty()) {

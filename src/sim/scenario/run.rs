@@ -24,6 +24,9 @@ use crate::{
 /// The longest time that a story waits for one thing.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
 
+/// Time that Deployments serve before Rollouts adopt them.
+const SERVING: SignedDuration = SignedDuration::from_mins(1);
+
 /// A scenario that was played to its end, or to its first failure.
 pub struct Played {
     /// The cluster as it was left.
@@ -85,11 +88,19 @@ struct Player {
 
 impl Player {
     async fn play(&mut self, scenario: &Scenario, objects: &[Value]) -> Result<(), Failure> {
+        let mut started = false;
         for (index, object) in objects.iter().enumerate() {
+            if scenario.adopted && !started && object["kind"] == "Rollout" {
+                self.simulation.start_controller().await;
+                started = true;
+                self.serve().await.map_err(|why| failure("adopted", why))?;
+            }
             self.apply("kubectl", object)
                 .map_err(|why| failure(format!("object {}", index + 1), why.message))?;
         }
-        self.simulation.start_controller().await;
+        if !started {
+            self.simulation.start_controller().await;
+        }
         for (index, action) in scenario.steps.iter().enumerate() {
             let place = format!("steps[{index}]");
             self.act(action).await.map_err(|why| failure(place.clone(), why))?;
@@ -102,6 +113,21 @@ impl Player {
             return Err(failure("the end", "a look at an unchanged world wrote something"));
         }
         self.check().map_err(|why| failure("the end", why))
+    }
+
+    /// Lets time pass until all Deployments have their pods, and users use them for a while.
+    async fn serve(&mut self) -> Result<(), String> {
+        let limit = self.simulation.now().checked_add(PATIENCE).unwrap_or(Timestamp::MAX);
+        self.simulation.settle().await;
+        while !self.simulation.are_deployed() {
+            if !self.simulation.step(limit).await {
+                return Err("the Deployments do not get the pods that they want".to_owned());
+            }
+        }
+        let at = self.simulation.now().checked_add(SERVING).unwrap_or(Timestamp::MAX);
+        self.simulation.run_until(at).await;
+        self.simulation.mark();
+        Ok(())
     }
 
     /// Tells what became of the requests.

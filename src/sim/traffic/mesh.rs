@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::application::Application;
 use super::chance::Chance;
 use super::flow::{Flow, FlowKey, GATEWAY, OUTCOMES, Outcome};
 use super::meter::{Latencies, Meters, TargetId};
@@ -50,6 +51,7 @@ pub struct Traffic {
     meters: Meters,
     gateway: Option<TargetId>,
     targets: BTreeMap<usize, TargetId>,
+    application: Application,
     totals: Totals,
 }
 
@@ -59,6 +61,7 @@ impl Traffic {
     /// Users that begin at `epoch`, the start of the simulation.
     pub fn new(settings: Settings, epoch: Timestamp) -> Self {
         Self {
+            application: Application::new(&settings.counters),
             settings,
             epoch_ms: epoch.as_millisecond(),
             cursor_ms: epoch.as_millisecond(),
@@ -250,7 +253,7 @@ impl Traffic {
             let own =
                 pod.behaviour.as_ref().filter(|_| begun).map_or(0.0, |version| version.errors);
             let errors = match flow.protocol {
-                Protocol::Http => (base + own).clamp(0.0, 1.0),
+                Protocol::Http | Protocol::Plain => (base + own).clamp(0.0, 1.0),
                 Protocol::Tcp => 0.0,
             };
             flow.expected[Outcome::Answered as usize] += requests * (1.0 - errors);
@@ -278,6 +281,7 @@ impl Traffic {
             }
         }
         self.meters.scrape(database, at_ms)?;
+        self.application.scrape(database, at_ms)?;
         self.scrapes += 1;
         Ok(())
     }
@@ -290,6 +294,11 @@ impl Traffic {
             self.gateway = Some(self.meters.target(database, labels));
         }
         for (place, pod) in self.pods.iter().enumerate() {
+            if pod.state.runs {
+                self.application.begin(place, pod, database);
+            } else {
+                self.application.end(place, database, at_ms)?;
+            }
             let alive = self.targets.get(&place).filter(|target| self.meters.is_alive(**target));
             match (pod.state.runs, alive.copied()) {
                 (true, None) => {
@@ -332,6 +341,12 @@ impl Traffic {
             _ => (self.settings.base_latency_ms * factor).max(f64::MIN_POSITIVE),
         };
         let latencies = Latencies::draw(&mut chance, requests, mean_ms);
+        if let Some(place) = flow.pod {
+            self.application.count(place, outcome, requests, &latencies, database);
+        }
+        if flow.protocol == Protocol::Plain {
+            return;
+        }
         // A request that was lost is seen by the gateway alone.
         let target = flow.pod.filter(|_| outcome != Outcome::Lost);
         let target = target.and_then(|place| self.targets.get(&place).copied());

@@ -10,7 +10,7 @@ use super::number;
 use crate::sim::prometheus::{AppendError, Database, Labels, NAME, SeriesId};
 
 /// The bounds of Istio's buckets in milliseconds; beyond them is `+Inf`.
-const BOUNDS_MS: [f64; 19] = [
+pub(super) const BOUNDS_MS: [f64; 19] = [
     0.5,
     1.0,
     5.0,
@@ -46,8 +46,8 @@ const LE: [&str; BUCKETS] = [
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Latencies {
     /// How many fell into each bucket, not counting those below.
-    counts: [u64; BUCKETS],
-    sum_ms: f64,
+    pub(super) counts: [u64; BUCKETS],
+    pub(super) sum_ms: f64,
 }
 
 /// A place among the targets.
@@ -107,7 +107,7 @@ impl Latencies {
         drawn
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }

@@ -7,7 +7,8 @@
 //!
 //! - [`mod@shares`]: which part of the requests goes to which pod, from the objects alone.
 //! - [`Traffic`]: shares over time, with the delay of a mesh, and scrapes.
-//! - Users come through an ingress gateway, in one even stream for each `VirtualService`.
+//! - Users come through an ingress gateway, in one even stream for each `VirtualService`; or without
+//!   a mesh to Services that are said to be reached so.
 //!
 //! **As in a mesh.** A counter appears with its first request, as Envoy shows only statistics in
 //! use: `rate` does not see what was counted before the first scrape of it. A request to a pod that
@@ -16,6 +17,7 @@
 //! is retried. Copies of requests (`mirror`) are counted at the pods that get them, not at the gateway,
 //! and whatever becomes of them is no answer to anybody. What happened since the last scrape is in no counter and in no total yet.
 
+mod application;
 mod chance;
 mod flow;
 mod mesh;
@@ -29,6 +31,7 @@ mod totals;
 #[cfg(test)]
 mod tests;
 
+pub use application::is_known as is_application_metric;
 pub use mesh::Traffic;
 pub use settings::{Crowd, Incident, Settings, Version};
 pub use shares::{Objects, Split, To, shares, shares_of};

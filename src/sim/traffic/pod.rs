@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::settings::Version;
-use super::{list, text};
+use super::{at, list, text};
 use crate::api::REVISION_LABEL;
 
 /// A pod.
@@ -25,6 +25,8 @@ pub(super) struct Pod {
     pub(super) canonical_service: String,
     pub(super) canonical_revision: String,
     pub(super) service_account: String,
+    /// Its labels.
+    pub(super) labels: Vec<(String, String)>,
     /// How its version behaves, if unlike others.
     pub(super) behaviour: Option<Version>,
     pub(super) state: State,
@@ -77,12 +79,19 @@ impl Pod {
                 &["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"],
                 "latest",
             ),
+            labels: labels(object),
             workload: workload.to_owned(),
             service_account: if account.is_empty() { "default" } else { account }.to_owned(),
             behaviour: versions.iter().find(is).cloned(),
             state: State::default(),
         }
     }
+}
+
+fn labels(object: &Value) -> Vec<(String, String)> {
+    let labels = at(object, &["metadata", "labels"]).as_object();
+    let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+    labels.into_iter().flatten().filter_map(text).collect()
 }
 
 /// The name of what made the pod: its controller, or for a pod of a Deployment that Deployment.

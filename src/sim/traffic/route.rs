@@ -14,6 +14,8 @@ use super::{list, number, settings::Crowd, text};
 pub enum Protocol {
     /// Requests.
     Http,
+    /// Requests that come without a mesh: they show in no metric of Istio.
+    Plain,
     /// Connections: they show in no HTTP metric.
     Tcp,
 }

@@ -27,6 +27,10 @@ pub struct Settings {
     pub versions: Vec<Version>,
     /// Times at which all versions have errors.
     pub incidents: Vec<Incident>,
+    /// Names of Services that users reach without a `VirtualService`.
+    pub services: Vec<String>,
+    /// Metrics of requests that the applications have themselves.
+    pub counters: Vec<String>,
 }
 
 /// Users whose requests look alike.
@@ -81,6 +85,8 @@ impl Default for Settings {
             seed: 0,
             versions: Vec::new(),
             incidents: Vec::new(),
+            services: Vec::new(),
+            counters: Vec::new(),
         }
     }
 }

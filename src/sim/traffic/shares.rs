@@ -31,14 +31,16 @@ pub struct Objects<'a> {
     pub endpoint_slices: &'a [&'a Value],
     /// All pods.
     pub pods: &'a [&'a Value],
+    /// Names of Services that users reach without a `VirtualService`.
+    pub direct: &'a [String],
 }
 
 /// Where the requests to a `VirtualService` go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// Namespace of the `VirtualService`.
+    /// Namespace of the `VirtualService`, or of the Service without one.
     pub namespace: String,
-    /// Name of the `VirtualService`.
+    /// Its name.
     pub name: String,
     /// What it routes.
     pub protocol: Protocol,
@@ -72,14 +74,33 @@ pub enum To {
     NoCluster,
 }
 
-/// The split of each `VirtualService` for users without headers, in the order in which they are given.
+/// Evenly to the pods of a Service.
+fn plain(objects: &Objects<'_>, service: &Value) -> Split {
+    let namespace = text(service, &["metadata", "namespace"]);
+    let name = text(service, &["metadata", "name"]);
+    let destination = Destination { host: name, subset: None, fraction: 1.0, copies: false };
+    Split {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        protocol: Protocol::Plain,
+        shares: to_pods(objects, namespace, &destination),
+    }
+}
+
+/// The split of each `VirtualService` for users without headers, in the order in which they are given,
+/// and of each Service that users reach without one.
 pub fn shares(objects: &Objects<'_>) -> Vec<Split> {
     shares_of(objects, &[Crowd::default()])
 }
 
-/// The split of each `VirtualService` for these users.
+/// The split of each `VirtualService` for these users, and of each Service that they reach without one.
 pub fn shares_of(objects: &Objects<'_>, crowds: &[Crowd]) -> Vec<Split> {
-    objects.virtual_services.iter().map(|found| split(objects, found, crowds)).collect()
+    let routed = objects.virtual_services.iter().map(|found| split(objects, found, crowds));
+    let is_direct = |service: &&&Value| {
+        objects.direct.iter().any(|name| text(service, &["metadata", "name"]) == name)
+    };
+    let direct = objects.services.iter().filter(is_direct).map(|found| plain(objects, found));
+    routed.chain(direct).collect()
 }
 
 fn split(objects: &Objects<'_>, virtual_service: &Value, crowds: &[Crowd]) -> Split {

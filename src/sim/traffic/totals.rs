@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 /// Whose requests are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Whose {
-    /// Namespace of the `VirtualService`.
+    /// Namespace of the `VirtualService`, or of the Service without one.
     pub namespace: String,
-    /// Name of the `VirtualService`.
+    /// Its name.
     pub virtual_service: String,
     /// The pod's label `sluice.dev/revision`; empty if it has none, or if there was no pod.
     pub revision: String,

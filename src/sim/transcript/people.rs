@@ -25,7 +25,12 @@ pub(super) fn rollout(before: &Value, after: &Value) -> Vec<String> {
         let image = &image(after);
         let replicas = after["spec"]["replicas"].as_i64().unwrap_or(1);
         let steps = after["spec"]["strategy"]["canary"]["steps"].as_array().map_or(0, Vec::len);
-        return vec![format!("created: image {image}, replicas {replicas}, {steps} steps")];
+        let reference = &after["spec"]["workloadRef"];
+        let pods = match (reference["kind"].as_str(), reference["name"].as_str()) {
+            (Some(kind), Some(name)) => format!("pods of {kind} {name}"),
+            _ => format!("image {image}"),
+        };
+        return vec![format!("created: {pods}, replicas {replicas}, {steps} steps")];
     }
     if after.is_null() {
         return vec!["deleted".to_owned()];

@@ -20,9 +20,10 @@ func (k *kubelet) registerNode(ctx context.Context, i int) error {
 		return corev1.NodeCondition{Type: t, Status: s, Reason: "FakeKubelet", LastHeartbeatTime: now, LastTransitionTime: now}
 	}
 	capacity := corev1.ResourceList{
-		corev1.ResourceCPU:    resource.MustParse("1000"),
-		corev1.ResourceMemory: resource.MustParse("1Ti"),
-		corev1.ResourcePods:   resource.MustParse("100k"),
+		corev1.ResourceCPU:              resource.MustParse("1000"),
+		corev1.ResourceMemory:           resource.MustParse("1Ti"),
+		corev1.ResourceEphemeralStorage: resource.MustParse("10Ti"),
+		corev1.ResourcePods:             resource.MustParse("100k"),
 	}
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{

@@ -214,6 +214,7 @@ pub fn judge(resource: &Resource, old: Option<&Value>, new: &Value) -> Vec<Cause
         "Pod" => judge_pod(old, new),
         "ReplicaSet" | "Deployment" => judge_workload(old, new),
         "Job" => judge_job(old, new),
+        "LimitRange" => judge_range(new),
         "Service" => judge_service(old, new),
         _ => Vec::new(),
     }
@@ -276,6 +277,21 @@ fn judge_workload(old: Option<&Value>, new: &Value) -> Vec<Cause> {
     if let Some(old) = old.filter(|old| old["spec"]["selector"] != spec["selector"]) {
         let _ = old;
         found.push(causes::invalid("spec.selector", &spec["selector"], "field is immutable"));
+    }
+    found
+}
+
+/// One entry a type.
+fn judge_range(new: &Value) -> Vec<Cause> {
+    let mut seen: Vec<&Value> = Vec::new();
+    let mut found = Vec::new();
+    let limits = new["spec"]["limits"].as_array().into_iter().flatten();
+    for (index, limit) in limits.enumerate() {
+        let kind = &limit["type"];
+        if seen.contains(&kind) {
+            found.push(causes::duplicate(&format!("spec.limits[{index}].type"), kind));
+        }
+        seen.push(kind);
     }
     found
 }

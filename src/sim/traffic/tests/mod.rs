@@ -33,6 +33,7 @@ impl Cluster {
             services: &services,
             endpoint_slices: &endpoint_slices,
             pods: &pods,
+            direct: &[],
         })
     }
 

@@ -1,0 +1,73 @@
+//! Where a Rollout's pod template stands: in itself, or in the workload that it names.
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::PodTemplate,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject},
+};
+use serde_json::Value;
+
+use crate::{
+    api::{Rollout, WorkloadRef},
+    world::WorkloadKind,
+};
+
+/// The object that holds the pod template.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// Its kind, as the API server serves it.
+    pub resource: ApiResource,
+    /// Its name.
+    pub name: String,
+    /// Where in it the template is, as a JSON pointer.
+    pub template: &'static str,
+}
+
+impl Holder {
+    /// The holder of the Rollout's template; none for a workload of a kind that cannot be named.
+    pub fn of(rollout: &Rollout) -> Option<Self> {
+        match &rollout.spec.workload_ref {
+            Some(reference) => Self::of_workload(reference),
+            None => Some(Self {
+                resource: ApiResource::erase::<Rollout>(&()),
+                name: rollout.name_any(),
+                template: "/spec/template",
+            }),
+        }
+    }
+
+    /// The workload that is named.
+    pub fn of_workload(reference: &WorkloadRef) -> Option<Self> {
+        let (resource, template) = match WorkloadKind::named(&reference.kind)? {
+            WorkloadKind::Deployment => (ApiResource::erase::<Deployment>(&()), "/spec/template"),
+            WorkloadKind::ReplicaSet => (ApiResource::erase::<ReplicaSet>(&()), "/spec/template"),
+            WorkloadKind::PodTemplate => (ApiResource::erase::<PodTemplate>(&()), "/template"),
+        };
+        Some(Self { resource, name: reference.name.clone(), template })
+    }
+
+    /// The objects of its kind.
+    pub fn api(&self, client: &Client, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(client.clone(), namespace, &self.resource)
+    }
+
+    /// `Deployment web`.
+    pub fn text(&self) -> String {
+        format!("{} {}", self.resource.kind, self.name)
+    }
+}
+
+/// The pods that a workload has of its own, in a few words; none for a kind without pods.
+pub fn own_pods(object: &DynamicObject) -> Option<String> {
+    let count = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_i64);
+    object.data.get("spec")?;
+    let wanted = count("/spec/replicas").unwrap_or(1);
+    let ready = count("/status/readyReplicas").unwrap_or(0);
+    Some(match (wanted, ready) {
+        (0, 0) => "no pods of its own".to_owned(),
+        _ => format!("{wanted} pods of its own wanted, {ready} ready"),
+    })
+}
