@@ -4,6 +4,7 @@
 //! changed, and every answer taken into the caches at once, so that the next look sees our own
 //! writes. Nothing is written without the lease.
 
+mod evict;
 mod objects;
 mod role;
 mod run;
@@ -20,13 +21,13 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client,
     api::{
-        ApiResource, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, PostParams,
-        Preconditions, PropagationPolicy,
+        ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+        PropagationPolicy,
     },
     core::GroupVersionKind,
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     api::{COMMAND_ANNOTATION, SURPLUS_LABEL},
@@ -205,7 +206,7 @@ impl Applier<'_> {
                 Ok(Some(object.observed(Kind::AnalysisRun)))
             }
             Write::EndRun { name } => {
-                let patch = Patch::Merge(serde_json::json!({"spec": {"terminate": true}}));
+                let patch = Patch::Merge(json!({"spec": {"terminate": true}}));
                 let object = self.runs(namespace).patch(name, &params(), &patch).await?;
                 Ok(Some(object.observed(Kind::AnalysisRun)))
             }
@@ -218,51 +219,44 @@ impl Applier<'_> {
                 Ok(Some(object.observed(Kind::Workload(*kind))))
             }
             Write::RoleOfSet { name, uid, from, to } => {
-                let own = Value::Object(world.template.metadata.clone());
-                let change = role::change(from.as_ref(), to, &own);
-                let patch = serde_json::json!({
-                    "metadata": {"uid": uid}, "spec": {"template": {"metadata": change}},
-                });
-                let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
-                let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
-                Ok(Some(object.observed(Kind::ReplicaSet)))
+                let metadata = role::of_template(world, from.as_ref(), to);
+                let patch = json!({"spec": {"template": {"metadata": metadata}}});
+                self.merge::<ReplicaSet>(namespace, name, uid, patch, Kind::ReplicaSet).await
             }
             Write::RoleOfPod { name, uid, from, to } => {
-                let own = Value::Object(world.template.metadata.clone());
-                let mut change = role::change(from.as_ref(), to, &own);
-                change["uid"] = uid.as_str().into();
-                let patch = serde_json::json!({"metadata": change});
-                let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-                let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
-                Ok(Some(object.observed(Kind::Pod)))
+                let patch = json!({"metadata": role::of_template(world, from.as_ref(), to)});
+                self.merge::<Pod>(namespace, name, uid, patch, Kind::Pod).await
             }
             Write::CountPod { name, uid, surplus } => {
                 let label = surplus.then_some("true");
-                let patch = serde_json::json!({
-                    "metadata": {"uid": uid, "labels": {SURPLUS_LABEL: label}},
-                });
-                let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-                let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
-                Ok(Some(object.observed(Kind::Pod)))
+                let patch = json!({"metadata": {"labels": {SURPLUS_LABEL: label}}});
+                self.merge::<Pod>(namespace, name, uid, patch, Kind::Pod).await
             }
             Write::Finalizer { present } => {
                 let patch = objects::finalizers(&world.rollout.finalizers, *present, version);
-                let api = self.dynamic(namespace, &resource("sluice.dev", "v1alpha1", "Rollout"));
-                let patch: Patch<()> = json_patch(patch)?;
-                let object = api.patch(&world.rollout.name, &params(), &patch).await?;
-                version.clone_from(&object.metadata.resource_version.clone().unwrap_or_default());
+                let object = self.patch_rollout(world, patch, version).await?;
                 // Without its last finalizer the object is gone: the watch says so.
-                Ok(present.then(|| object.observed(Kind::Rollout)))
+                Ok(present.then_some(object))
             }
             Write::ClearCommand => {
                 let patch = objects::without_annotation(COMMAND_ANNOTATION, version);
-                let api = self.dynamic(namespace, &resource("sluice.dev", "v1alpha1", "Rollout"));
-                let patch: Patch<()> = json_patch(patch)?;
-                let object = api.patch(&world.rollout.name, &params(), &patch).await?;
-                version.clone_from(&object.metadata.resource_version.clone().unwrap_or_default());
-                Ok(Some(object.observed(Kind::Rollout)))
+                self.patch_rollout(world, patch, version).await.map(Some)
             }
         }
+    }
+
+    async fn patch_rollout(
+        &self,
+        world: &World,
+        patch: Value,
+        version: &mut String,
+    ) -> Result<Object, Failure> {
+        let resource = resource("sluice.dev", "v1alpha1", "Rollout");
+        let api = self.dynamic(&world.rollout.namespace, &resource);
+        let patch: Patch<()> = json_patch(patch)?;
+        let object = api.patch(&world.rollout.name, &params(), &patch).await?;
+        version.clone_from(&object.metadata.resource_version.clone().unwrap_or_default());
+        Ok(object.observed(Kind::Rollout))
     }
 
     /// A name that is taken is ours if an earlier create was carried out but its answer was lost.
@@ -293,36 +287,6 @@ impl Applier<'_> {
         }
     }
 
-    /// Evicts a pod. That a PodDisruptionBudget forbids it is remembered and no error: it is asked
-    /// again later.
-    async fn evict(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: &str,
-    ) -> Result<Option<Object>, Failure> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let params = EvictParams {
-            delete_options: Some(DeleteParams::default().preconditions(preconditions)),
-            ..EvictParams::default()
-        };
-        match api.evict(name, &params).await {
-            Ok(_) => self.caches.forget_refused_eviction(namespace, name),
-            // 500 is the answer where several budgets are for one pod: a person must change that.
-            Err(kube::Error::Api(status))
-                if status.code == 429
-                    || status.code == 500 && status.message.contains("PodDisruptionBudget") =>
-            {
-                let now = (self.now)();
-                self.caches.remember_refused_eviction(namespace, name, now, &status.message);
-            }
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(None)
-    }
-
     async fn patch<K>(
         &self,
         namespace: &str,
@@ -340,6 +304,28 @@ impl Applier<'_> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let patch: Patch<()> = json_patch(patch)?;
         let object = api.patch(name, &params(), &patch).await?;
+        Ok(Some(object.observed(kind)))
+    }
+
+    /// Merges a patch over the object of this uid.
+    async fn merge<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        mut patch: Value,
+        kind: Kind,
+    ) -> Result<Option<Object>, Failure>
+    where
+        K: Watched
+            + kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
+    {
+        patch["metadata"]["uid"] = uid.into();
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
         Ok(Some(object.observed(kind)))
     }
 

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::{AntiAffinity, PodMetadata, REVISION_LABEL, ROLE_METADATA_ANNOTATION};
+use crate::{
+    api::{AntiAffinity, PodMetadata, REVISION_LABEL, ROLE_METADATA_ANNOTATION},
+    world::World,
+};
 
 /// Puts a role's labels and annotations, and the note of them, on `metadata`.
 pub(super) fn put(metadata: &mut Value, role: &PodMetadata) {
@@ -18,8 +21,8 @@ pub(super) fn put(metadata: &mut Value, role: &PodMetadata) {
 /// The merge patch for `metadata` that takes off what the old role put there and puts on what the new
 /// one does. `own` is what the template itself says: its values come back.
 pub(super) fn change(from: Option<&PodMetadata>, to: &PodMetadata, own: &Value) -> Value {
-    let none = PodMetadata::default();
-    let from = from.unwrap_or(&none);
+    let nothing = PodMetadata::default();
+    let from = from.unwrap_or(&nothing);
     let mut patch = json!({"labels": {}, "annotations": {}});
     let fields =
         [("labels", &from.labels, &to.labels), ("annotations", &from.annotations, &to.annotations)];
@@ -31,9 +34,14 @@ pub(super) fn change(from: Option<&PodMetadata>, to: &PodMetadata, own: &Value) 
             patch[field][key] = json!(value);
         }
     }
-    let note = (*to != none).then(|| serde_json::to_string(to).unwrap_or_default());
+    let note = (*to != nothing).then(|| serde_json::to_string(to).unwrap_or_default());
     patch["annotations"][ROLE_METADATA_ANNOTATION] = json!(note);
     patch
+}
+
+/// The same for pods of the present template.
+pub(super) fn of_template(world: &World, from: Option<&PodMetadata>, to: &PodMetadata) -> Value {
+    change(from, to, &Value::Object(world.template.metadata.clone()))
 }
 
 /// Adds to a pod spec that its pods keep off the nodes of the pods of revision `other`. Terms of the

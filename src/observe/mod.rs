@@ -127,7 +127,10 @@ impl Caches {
         };
         let workloads = self.workloads.of(kind);
         match workloads.get(namespace, &reference.name) {
-            Some(entry) => WorkloadState::Found(entry.value.0.clone()),
+            Some(entry) => {
+                let workload = entry.value.0.clone();
+                WorkloadState::Found(world::Workload { since: entry.since, ..workload })
+            }
             None if workloads.is_complete() => WorkloadState::Missing,
             None => WorkloadState::Unknown,
         }
@@ -191,8 +194,8 @@ impl Caches {
             let (owner, name) = service_of(host, namespace)?;
             (owner == namespace).then(|| name.to_owned())
         });
-        let named = program.stable_service.iter().chain(&program.canary_service).chain(&host);
-        let names: BTreeSet<&String> = named.chain(&held_services).collect();
+        let in_spec = program.stable_service.iter().chain(&program.canary_service).chain(&host);
+        let names: BTreeSet<&String> = in_spec.chain(&held_services).collect();
         Some(Ok(World {
             now,
             template,

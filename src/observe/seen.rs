@@ -247,7 +247,7 @@ pub fn job_pod(mut object: Pod) -> SeenJobPod {
 }
 
 /// A workload whose template Rollouts may use.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenWorkload(pub world::Workload);
 
 impl Cached for SeenWorkload {}
@@ -273,6 +273,7 @@ pub fn workload(kind: world::WorkloadKind, object: &DynamicObject) -> SeenWorklo
         labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
     let owner = controller(meta.owner_references.as_ref());
     SeenWorkload(world::Workload {
+        since: Timestamp::UNIX_EPOCH, // Known when a world is put together.
         owner: owner.map(|owner| format!("{} {}", owner.kind, owner.name)),
         kind,
         name: meta.name.clone().unwrap_or_default(),

@@ -63,8 +63,9 @@ fn keep_stable(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
         }
         _ => (world.desired(), messages::stable_size()),
     };
-    let size = restart::with_surge(world, draft, &stable, size);
-    scale::bring_to(world, draft, &stable, size, &why);
+    let surged = restart::with_surge(world, draft, &stable, size);
+    let why = if surged > size { messages::restart_surge() } else { why };
+    scale::bring_to(world, draft, &stable, surged, &why);
 }
 
 /// No traffic of ours to protect yet: the Services are narrowed once the revision can take it all.

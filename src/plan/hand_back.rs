@@ -170,7 +170,9 @@ fn unsettled(world: &World, draft: &mut Draft) -> Option<String> {
         return Some(messages::waiting_for_proxies(world));
     }
     let mut since: Vec<Timestamp> = world.held_rules.values().map(|rule| rule.since).collect();
-    let pods = world.workload.found().map_or(0, |workload| workload.replicas);
+    let workload = world.workload.found();
+    since.extend(workload.map(|workload| workload.since));
+    let pods = workload.map_or(0, |workload| workload.replicas);
     let needed = scale::enough(world, world.desired().min(pods));
     for service in world.services.values() {
         since.push(service.since);

@@ -325,6 +325,10 @@ pub(super) fn restarted() -> Note {
     note(Reason::Restarted, false, "all pods have been restarted".to_owned())
 }
 
+pub(super) fn restart_surge() -> String {
+    "one pod more while the others are restarted".to_owned()
+}
+
 pub(super) fn restart_why() -> String {
     "a restart replaces this pod".to_owned()
 }

@@ -135,9 +135,10 @@ fn evictable<'a>(
     for (set, serving) in sets.iter().zip(serving) {
         // A size above this one is the surge of the restart.
         let size = draft.sizes.get(&set.revision).map_or(set.replicas, |s| set.replicas.min(*s));
-        let mut spare = match shared {
-            true => common.min(serving.saturating_sub(1)),
-            false => serving.saturating_sub(size.saturating_sub(may_miss(world, size))),
+        let mut spare = if shared {
+            common.min(serving.saturating_sub(1))
+        } else {
+            serving.saturating_sub(size.saturating_sub(may_miss(world, size)))
         };
         let mut old: Vec<&Pod> =
             set.pods.iter().filter(|pod| pod.created < before && !pod.deleting).collect();
@@ -152,4 +153,17 @@ fn evictable<'a>(
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_counts_from_the_next_whole_second() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let whole = at("2026-01-01T00:00:05Z");
+        assert_eq!(whole_second(whole), whole);
+        assert_eq!(whole_second(at("2026-01-01T00:00:04.000000001Z")), whole);
+    }
 }

@@ -237,8 +237,13 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
         _ => messages::canary_size(world, draft, intent.weight),
     };
     // While it still shrinks, none comes on top and none may be missing.
-    let size = if size == wanted { restart::with_surge(world, draft, &target, size) } else { size };
-    scale::bring_to(world, draft, &target, size, &why);
+    if size != wanted {
+        scale::bring_to(world, draft, &target, size, &why);
+        return;
+    }
+    let surged = restart::with_surge(world, draft, &target, size);
+    let why = if surged > size { messages::restart_surge() } else { why };
+    scale::bring_to(world, draft, &target, surged, &why);
 }
 
 /// The canary destination moves to the new revision once that has the pods for the step, back to stable

@@ -160,7 +160,12 @@ fn counts(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
 
 /// Phase and message.
 fn say(world: &World, draft: &mut Draft, traffic: Option<&Traffic>, problems: &[Problem]) {
-    let (phase, message) = phase(world, draft, traffic, problems);
+    let (phase, mut message) = phase(world, draft, traffic, problems);
+    if draft.in_release()
+        && let Some(restart) = &draft.restart
+    {
+        message = format!("{message}; {restart}");
+    }
     draft.status.phase = Some(phase);
     draft.status.message = message;
 }

@@ -125,3 +125,55 @@ pub(super) fn restore(world: &World, draft: &mut Draft) -> Option<String> {
     let missing = workload.available < scale::enough(world, desired);
     missing.then(|| messages::waiting_for_workload(&workload.name, workload.available, desired))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::world::{Rollout, WorkloadState};
+
+    fn world(status: serde_json::Value) -> World {
+        let spec = serde_json::json!({
+            "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "strategy": {"rolling": {}},
+        });
+        let rollout = Rollout {
+            namespace: "shop".into(),
+            name: "web".into(),
+            uid: "uid".into(),
+            resource_version: "1".into(),
+            generation: 1,
+            deleting: false,
+            finalizers: Vec::new(),
+            spec: Arc::new(serde_json::from_value(spec).unwrap()),
+            status: Arc::new(serde_json::from_value(status).unwrap()),
+            since: Timestamp::UNIX_EPOCH,
+            command: None,
+            object: Arc::default(),
+        };
+        let world = World::of(rollout, Timestamp::UNIX_EPOCH);
+        World { workload: WorkloadState::Unknown, ..world }
+    }
+
+    #[test]
+    fn a_new_rollout_says_that_workloads_cannot_be_listed_once_that_takes_long() {
+        let mut world = world(serde_json::json!({}));
+        let plan = crate::plan::plan(&world);
+        assert!(plan.actions.is_empty());
+        world.now = plan.next_check.expect("it looks again");
+        let plan = crate::plan::plan(&world);
+        assert_eq!(plan.actions.len(), 1);
+        let message = &plan.status.message;
+        assert!(message.contains("waiting for the list of Deployments"), "{message}");
+    }
+
+    #[test]
+    fn nothing_is_decided_about_an_adopted_workload_before_it_is_listed() {
+        let mut world = world(serde_json::json!({"phase": "Healthy", "currentRevision": "abc"}));
+        world.now = Timestamp::from_second(3600).unwrap();
+        assert!(crate::plan::plan(&world).actions.is_empty());
+    }
+}

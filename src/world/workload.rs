@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
+
 use crate::api::PodTemplate;
 
 /// What is known of the workload that a Rollout names.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WorkloadState {
     /// The Rollout names none.
     #[default]
@@ -30,7 +32,7 @@ pub enum WorkloadKind {
 }
 
 /// A workload that exists.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// Its kind.
     pub kind: WorkloadKind,
@@ -52,6 +54,8 @@ pub struct Workload {
     pub fingerprint: String,
     /// Labels that select its pods.
     pub selector: BTreeMap<String, String>,
+    /// Since when this process sees it as it is.
+    pub since: Timestamp,
     /// The controller that owns it and decides its size, as `Deployment web`.
     pub owner: Option<String>,
 }
