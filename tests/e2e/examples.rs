@@ -170,6 +170,20 @@ impl Example {
         let adopted: Vec<&Value> =
             rollouts.iter().map(|rollout| &rollout["spec"]["workloadRef"]["name"]).collect();
         check_theirs(&before, &after, &adopted);
+
+        // The team takes the bad image back, and then its Deployment.
+        self.set_image(scenario, "example/app:v2").await;
+        let healthy =
+            |status: &Value| status["phase"] == "Healthy" && status["currentRevision"] == *second;
+        scenario.until_status(self.rollout, "the way back", healthy).await;
+        scenario.seen().mark();
+        let line = format!("delete rollout {} --timeout=80s", self.rollout);
+        scenario.user.kubectl(&line, "").await.expect("delete");
+        self.check_pods(scenario, "the hand-back");
+        let after = self.present(scenario, &others).await;
+        let own = key(&json!({"kind": "Deployment", "metadata": {"name": self.deployment}}));
+        let size = |objects: &Objects| objects[&own]["spec"]["replicas"].clone();
+        assert_eq!(size(&after), size(&before), "the Deployment has its size again");
     }
 
     /// Pods are counted with those of the Deployment.
