@@ -10,7 +10,8 @@ use std::{
 use serde_json::Value;
 
 /// The folders of examples that are tested here.
-const TESTED: [&str; 8] = [
+const TESTED: [&str; 9] = [
+    "blue-green",
     "brownbear-web",
     "canary",
     "canary-lite",
@@ -112,6 +113,7 @@ fn the_first_examples_tell_good_from_bad() {
     judged(&["examples/demo"], &[ERRORS]);
     judged(&["examples/canary"], &[ERRORS]);
     judged(&["examples/canary-lite"], &[NEVER_READY]);
+    judged(&["examples/blue-green"], &[NEVER_READY]);
 }
 
 #[test]

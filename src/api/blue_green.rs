@@ -40,7 +40,8 @@ pub struct BlueGreenStrategy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_promotion_after: Option<Duration>,
 
-    /// Pods of the new revision until shortly before the switch. Default: `spec.replicas`.
+    /// Pods of the new revision until shortly before the switch, at most `spec.replicas`, which is
+    /// the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub preview_replica_count: Option<i32>,
@@ -53,7 +54,8 @@ pub struct BlueGreenStrategy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_promotion_analysis: Option<StepAnalysis>,
 
-    /// How long the old revision stands by after the switch is final. Default 30s.
+    /// How long the old revision stands by after the switch is final. Default 30s. Its template,
+    /// applied again meanwhile, is switched to at once: without analysis, and without a wait.
     #[serde(default = "thirty_seconds")]
     pub scale_down_delay: Duration,
 
@@ -67,7 +69,7 @@ pub struct BlueGreenStrategy {
     #[serde(default = "thirty_seconds")]
     pub abort_scale_down_delay: Duration,
 
-    /// Labels and annotations that the pods carry while they are active.
+    /// Labels and annotations that the pods carry while users reach them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_metadata: Option<PodMetadata>,
 

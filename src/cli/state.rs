@@ -268,14 +268,15 @@ mod tests {
         let with = |value, change: &dyn Fn(&mut Rollout)| {
             let mut rollout: Rollout = value;
             change(&mut rollout);
-            rollout
+            Box::new(rollout)
         };
+        let boxed = |rollout: Rollout| with(rollout, &|_| {});
         let status = |rollout: &mut Rollout| rollout.status.clone().unwrap_or_default();
         for (what, rollout, exit) in [
-            ("healthy", healthy(), Exit::Done),
-            ("aborted", aborted(), Exit::Aborted),
-            ("pause step without a duration", paused(), Exit::Waiting),
-            ("never seen", rollout(json!(null)), Exit::InProgress),
+            ("healthy", boxed(healthy()), Exit::Done),
+            ("aborted", boxed(aborted()), Exit::Aborted),
+            ("pause step without a duration", boxed(paused()), Exit::Waiting),
+            ("never seen", boxed(rollout(json!(null))), Exit::InProgress),
             (
                 "healthy, but a newer spec",
                 with(healthy(), &|rollout| rollout.metadata.generation = Some(9)),
@@ -302,9 +303,13 @@ mod tests {
                 }),
                 Exit::Waiting,
             ),
-            ("blue-green's gate waits for a person", at_the_gate(None), Exit::Waiting),
-            ("blue-green's gate opens by itself", at_the_gate(Some("10m")), Exit::InProgress),
-            ("rolling", rolling(), Exit::InProgress),
+            ("blue-green's gate waits for a person", Box::new(at_the_gate(None)), Exit::Waiting),
+            (
+                "blue-green's gate opens by itself",
+                Box::new(at_the_gate(Some("10m"))),
+                Exit::InProgress,
+            ),
+            ("rolling", Box::new(rolling()), Exit::InProgress),
             (
                 "rolling, and held by a person",
                 with(rolling(), &|rollout| {

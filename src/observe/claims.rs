@@ -155,6 +155,8 @@ fn named(namespace: &str, spec: &RolloutSpec) -> BTreeSet<Named> {
         let owner = reference.namespace.clone().unwrap_or_else(|| namespace.to_owned());
         let key = (owner, reference.name.clone());
         named.extend(reference.routes.iter().map(|route| Named::Route(key.clone(), route.clone())));
+        let managed = program.traffic.iter().flat_map(|traffic| &traffic.managed_routes);
+        named.extend(managed.map(|route| Named::Route(key.clone(), route.name.clone())));
         named.insert(Named::VirtualService(key));
     }
     if let Some(rule) = program.istio().and_then(|istio| istio.destination_rule.as_ref()) {

@@ -55,7 +55,7 @@ pub(super) fn route_taken(contest: &Contest, name: &str) -> String {
     format!("{by} took the route {name} out of {object}, which a step asks for")
 }
 
-pub(super) fn route_edited(text: String, contested: bool) -> Note {
+pub(super) fn route_edited(text: &str, contested: bool) -> Note {
     if contested {
         let text = format!("{text}; put back twice, now left alone: see condition RouteContested");
         note(Reason::RouteContested, true, text)
@@ -306,7 +306,11 @@ pub(super) fn weight(from: i32, to: i32, extra: &[MatchRoute], standing: &[Strin
     let added = (!added.is_empty()).then(|| format!("route {} to the canary", added.join(", ")));
     let gone = (!gone.is_empty()).then(|| format!("route {} goes", gone.join(", ")));
     let texts: Vec<String> = weight.into_iter().chain(added).chain(gone).collect();
-    if texts.is_empty() { format!("canary weight {to}") } else { texts.join("; ") }
+    match texts.is_empty() {
+        false => texts.join("; "),
+        true if wanted.is_empty() => format!("canary weight {to}"),
+        true => format!("route {} as its step and its base say", wanted.join(", ")),
+    }
 }
 
 pub(super) fn shrinks_with_weight(weight: i32) -> String {

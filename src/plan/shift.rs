@@ -225,7 +225,9 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
                 Ok(()) => {}
                 Err(at) => {
                     size = present;
-                    at.into_iter().for_each(|at| draft.check_at(at));
+                    if let Some(at) = at {
+                        draft.check_at(at);
+                    }
                 }
             }
         }

@@ -204,11 +204,11 @@ pub(super) fn routes(world: &World, index: usize) -> Vec<MatchRoute> {
     let names = world.program.traffic.iter().flat_map(|traffic| &traffic.managed_routes);
     let steps = || world.program.steps.iter().take(index + 1).map(|step| &step.step);
     let last = |name: &str| {
-        let routes = steps().filter_map(|step| {
+        let mut routes = steps().filter_map(|step| {
             let header = step.set_header_route.clone().map(MatchRoute::Header);
             header.or_else(|| step.set_mirror_route.clone().map(MatchRoute::Mirror))
         });
-        routes.filter(|route| route.name() == name).last()
+        routes.rfind(|route| route.name() == name)
     };
     names.filter_map(|route| last(&route.name)).filter(|route| !route.is_empty()).collect()
 }

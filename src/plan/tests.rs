@@ -2,8 +2,10 @@
 
 mod abort;
 mod analysis;
+mod colours;
 mod faults;
 mod identity;
+mod match_routes;
 mod model;
 mod random;
 mod release;

@@ -116,11 +116,11 @@ fn weights(world: &World, draft: &mut Draft, traffic: &Traffic, weight: i32, ext
         let standing = virtual_service::match_routes(&route.object, target);
         let stands = |name: &str| standing.iter().any(|standing| standing == name);
         let mut names = extra.iter().map(MatchRoute::name);
-        let lost =
+        let taken =
             names.find(|name| draft.status.routes.iter().any(|r| r == name) && !stands(name));
-        let edited = is_edited_by_others(draft, route, shown, weight, lost);
+        let edited = is_edited_by_others(draft, route, shown, weight, taken);
         if edited {
-            count_contest(draft, route, shown, weight, lost);
+            count_contest(draft, route, shown, weight, taken);
         }
         let highest = shown.iter().copied().max().unwrap_or(0);
         let removes = standing.iter().any(|name| extra.iter().all(|route| route.name() != name));
@@ -174,22 +174,28 @@ fn why(
     }
 }
 
-/// Whether the weights were neither left by us nor are on their way, or a route of ours is `lost`:
+/// Whether the weights were neither left by us nor are on their way, or a route of ours is `taken`:
 /// somebody else wrote them since the status was last written.
 fn is_edited_by_others(
     draft: &Draft,
     route: &Route,
     shown: &[i32],
     wanted: i32,
-    lost: Option<&str>,
+    taken: Option<&str>,
 ) -> bool {
     let Some(last) = draft.status.weights else { return false };
     let foreign = !route.last_writer.is_empty() && route.last_writer != FIELD_MANAGER;
     let weights = || shown.iter().any(|shown| *shown != wanted && *shown != last.canary);
-    foreign && (lost.is_some() || weights())
+    foreign && (taken.is_some() || weights())
 }
 
-fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32, lost: Option<&str>) {
+fn count_contest(
+    draft: &mut Draft,
+    route: &Route,
+    shown: &[i32],
+    wanted: i32,
+    taken: Option<&str>,
+) {
     let object = format!("VirtualService {}/{}", route.namespace, route.name);
     let count = draft.status.contest.as_ref().map_or(0, |contest| contest.count) + 1;
     // Once contested, the count stays: it would otherwise change the status at each look.
@@ -197,11 +203,11 @@ fn count_contest(draft: &mut Draft, route: &Route, shown: &[i32], wanted: i32, l
     let contest = Contest { count, by: route.last_writer.clone(), object };
     if draft.status.contest.as_ref() != Some(&contest) {
         let found = shown.iter().copied().max().unwrap_or(0);
-        let edit = match lost.filter(|_| found == wanted) {
-            Some(lost) => messages::route_taken(&contest, lost),
+        let edit = match taken.filter(|_| found == wanted) {
+            Some(taken) => messages::route_taken(&contest, taken),
             None => messages::weight_set(&contest, found, wanted),
         };
-        let note = messages::route_edited(edit, count > TOLERATED_EDITS);
+        let note = messages::route_edited(&edit, count > TOLERATED_EDITS);
         draft.note(note);
     }
     draft.status.contest = Some(contest);

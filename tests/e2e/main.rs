@@ -17,8 +17,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod adoption;
 mod analysis;
 mod app;
+mod autoscaler;
+mod budgets;
 mod commands;
 mod conformance;
 mod contested;

@@ -8,7 +8,7 @@ use crate::{
 
 /// Plays the release and dies after the `n`-th write; the next look begins from what is there.
 /// Returns the weights in the order in which they were written, and false if there were fewer writes.
-fn crash_after(mut model: Model, n: usize, act: impl Fn(&mut Model)) -> (Model, bool) {
+pub(super) fn crash_after(mut model: Model, n: usize, act: impl Fn(&mut Model)) -> (Model, bool) {
     let mut written = 0;
     let mut crashed = false;
     act(&mut model);

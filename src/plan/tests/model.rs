@@ -202,8 +202,10 @@ impl Model {
         let now = self.world.now;
         let route = self.world.routes[0].as_mut().expect("route");
         let mut object = (*route.object).clone();
-        let destinations = &mut object["spec"]["http"][0]["route"];
-        destinations[0]["weight"] = json!(100 - canary);
+        let last = object["spec"]["http"].as_array().map_or(0, |http| http.len() - 1);
+        let total = self.world.program.total();
+        let destinations = &mut object["spec"]["http"][last]["route"];
+        destinations[0]["weight"] = json!(total - canary);
         destinations[1]["weight"] = json!(canary);
         route.object = Arc::new(object);
         route.since = now;
@@ -226,7 +228,15 @@ impl Model {
 
     pub(super) fn canary_weight(&self) -> i64 {
         let route = self.world.routes[0].as_ref().expect("route");
-        route.object["spec"]["http"][0]["route"][1]["weight"].as_i64().unwrap_or(0)
+        let http = route.object["spec"]["http"].as_array().expect("routes");
+        http[http.len() - 1]["route"][1]["weight"].as_i64().unwrap_or(0)
+    }
+
+    /// Names of the routes that were added before the one with the weights.
+    pub(super) fn added_routes(&self) -> Vec<&str> {
+        let route = self.world.routes[0].as_ref().expect("route");
+        let http = route.object["spec"]["http"].as_array().expect("routes");
+        http.iter().filter_map(|route| route["name"].as_str()).collect()
     }
 
     pub(super) fn pods(&self, revision: &str) -> u32 {

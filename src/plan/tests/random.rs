@@ -70,9 +70,14 @@ proptest! {
     fn whatever_happens_the_invariants_hold_and_it_comes_to_rest(
         acts in prop::collection::vec(act(), 1..25),
         subsets in any::<bool>(),
+        routes in any::<bool>(),
     ) {
         let list = steps("[{setWeight: 20}, {pause: {duration: 20}}, {setCanaryScale: {weight: 50}}, {setWeight: 60}, {pause: {duration: 5}}]");
-        let mut model = Model::healthy(if subsets { subset_rollout(&list) } else { rollout(&list) });
+        let testers = steps("[{setHeaderRoute: {name: testers, match: [{headerName: a, headerValue: {exact: b}}]}}, {pause: {duration: 20}}, {setWeight: 60}, {pause: {duration: 5}}, {setWeight: 0}, {setHeaderRoute: {name: testers}}, {pause: {duration: 9}}]");
+        let list = if routes { testers } else { list };
+        let mut rollout = if subsets { subset_rollout(&list) } else { rollout(&list) };
+        rollout["spec"]["strategy"]["canary"]["traffic"]["managedRoutes"] = serde_json::json!([{"name": "testers"}]);
+        let mut model = Model::healthy(rollout);
         for act in &acts {
             // Pods that break, and people who point weights at them, are not the planner's doing.
             model.check = !matches!(act, Act::EditWeight(_) | Act::Pods(..) | Act::CrashAfter(_));
@@ -99,6 +104,7 @@ proptest! {
         prop_assert_eq!(model.stable(), model.current());
         let others = model.world.revisions.iter().filter(|set| set.revision != model.current());
         prop_assert!(others.map(|set| set.replicas).sum::<u32>() == 0);
+        prop_assert!(model.added_routes().is_empty(), "routes of ours are gone");
         prop_assert!(model.look().actions.is_empty(), "at rest nothing is written");
     }
 }

@@ -21,7 +21,12 @@ impl Step<'_> {
         let rollout = self.rollout;
         let (true, Some(stable)) = (self.moves_active(), rollout.stable_revision()) else { return };
         let desired = rollout.replicas();
-        let to = self.after["spec"]["selector"][REVISION].as_str().unwrap_or("any");
+        let Some(to) = self.after["spec"]["selector"][REVISION].as_str() else {
+            if !rollout.is_going() {
+                found.push("the active Service goes to pods of any revision".into());
+            }
+            return;
+        };
         let ready = rollout.stable(self.state).ready(self.state).len();
         let ready = i64::try_from(ready).unwrap_or(i64::MAX);
         if to == stable || desired == 0 {
@@ -109,7 +114,82 @@ impl Rollout<'_> {
         self.is_blue_green() && self.istio.is_null()
     }
 
+    /// Whether it is being deleted, and gives back what it took over.
+    fn is_going(&self) -> bool {
+        !self.object()["metadata"]["deletionTimestamp"].is_null()
+    }
+
     fn is_active(&self, service: &str) -> bool {
         self.service(0) == Some(service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::History;
+
+    /// What the checks say of one more change of a blue-green release whose preview is there.
+    fn after(change: impl FnOnce(&mut History)) -> String {
+        History::after(|history| {
+            rollout(history, false);
+            change(history);
+        })
+    }
+
+    fn rollout(history: &mut History, aborted: bool) {
+        let abort = if aborted { json!({"reason": "ugly"}) } else { json!(null) };
+        history.put(
+            "Rollout",
+            "web",
+            json!({
+                "spec": {"replicas": 2, "strategy": {"blueGreen": {
+                    "activeService": "stable", "previewService": "canary",
+                }}},
+                "status": {"stableRevision": "a", "currentRevision": "b", "abort": abort},
+            }),
+        );
+    }
+
+    #[test]
+    fn the_checks_of_a_switch_see_what_they_are_for() {
+        let said = |change: fn(&mut History), sentence: &str| {
+            let found = after(change);
+            assert!(found.contains(sentence), "wanted: {sentence}\nfound: {found}");
+        };
+        assert_eq!(after(|h| h.service("stable", "b")), "", "a good switch");
+        said(|h| h.service("stable", "c"), "goes to c, which is neither colour");
+        said(
+            |h| {
+                h.put("Pod", "b-1", json!({"metadata": {"labels": {"sluice.dev/revision": "b"}}}));
+                h.service("stable", "b");
+            },
+            "the active Service goes to b: 1 of 2 pods ready",
+        );
+        said(
+            |h| {
+                rollout(h, true);
+                h.service("stable", "b");
+            },
+            "the active Service goes to b in an abort",
+        );
+        said(
+            |h| {
+                h.service("stable", "b");
+                rollout(h, true);
+            },
+            "aborted, and the active Service is not back",
+        );
+        assert_eq!(after(|h| rollout(h, true)), "", "an abort before the switch");
+        said(
+            |h| {
+                h.service("stable", "b");
+                h.set("b", 1);
+            },
+            "the stable destination selects b, which falls to 1 pods",
+        );
+        said(|h| h.set("b", 0), "the canary destination selects b, which falls to 0 pods");
+        said(|h| h.set("b", 4), "4 pods of one colour, allowed are 2");
     }
 }

@@ -146,7 +146,14 @@ impl Step<'_> {
         if !ours {
             return;
         }
-        if rollout.without_weights(self.before) != rollout.without_weights(self.after) {
+        // A VirtualService may be shared: what is another Rollout's is not looked at here.
+        let bare = |route: &Value| {
+            let rollouts = self.state.iter().filter(|(key, _)| key.0 == "Rollout");
+            let rollouts = rollouts.map(|(_, object)| Rollout::new(object));
+            let sharing = rollouts.filter(|rollout| rollout.names_route(&self.key.1));
+            sharing.fold(route.clone(), |route, rollout| rollout.without_weights(&route))
+        };
+        if bare(self.before) != bare(self.after) {
             found.push("more than weights was changed".into());
         }
         self.added(found);
@@ -316,8 +323,8 @@ impl Step<'_> {
         }
         self.colour_shrinks(revision, size, found);
         let ends = [self.rollout.stable(self.state), self.rollout.canary(self.state)];
-        let reached = ends[1].revision(self.state).as_deref() == Some(revision);
-        if reached && size == 0 && !self.rollout.all_added(self.state).is_empty() {
+        let is_canary = ends[1].revision(self.state).as_deref() == Some(revision);
+        if is_canary && size == 0 && !self.rollout.all_added(self.state).is_empty() {
             found.push(format!(
                 "a managed route leads to revision {revision}, and it falls to 0 pods"
             ));

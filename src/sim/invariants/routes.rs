@@ -90,18 +90,21 @@ impl<'a> Rollout<'a> {
         added.filter_map(|one| one["name"].as_str().map(String::from)).collect()
     }
 
-    /// What is wrong with the routes that Sluice added: they stand before all others, in the order of
-    /// `managedRoutes`, each once for each route that it may be made of, and lead to the canary.
+    /// What is wrong with the routes that Sluice added: they stand before those that they are made of,
+    /// in the order of `managedRoutes`, each once for each route that it may be made of, and lead to the canary.
     pub(super) fn wrong_added(&self, route: &Value) -> Vec<String> {
         let http = route["spec"]["http"].as_array().map_or(&[][..], Vec::as_slice);
-        let end = http.iter().take_while(|one| self.may_add(one)).count();
         let mut wrong = Vec::new();
-        if http[end..].iter().any(|one| self.may_add(one)) {
-            wrong.push("a managed route does not stand before all others".to_owned());
+        let alone = |one: &Value| serde_json::json!({"spec": {"http": [one]}});
+        let base = http.iter().position(|one| !self.weights(&alone(one)).is_empty());
+        let behind = &http[base.unwrap_or(http.len())..];
+        if behind.iter().any(|one| self.may_add(one)) {
+            wrong.push("a managed route does not stand before those with the weights".to_owned());
         }
+        let added: Vec<&Value> = http.iter().filter(|one| self.may_add(one)).collect();
         let managed = self.managed();
         let place = |one: &Value| managed.iter().position(|name| one["name"] == **name);
-        let places: Vec<_> = http[..end].iter().map(place).collect();
+        let places: Vec<_> = added.iter().map(|one| place(one)).collect();
         if !places.is_sorted() {
             wrong.push("the managed routes are not in their order".to_owned());
         }
@@ -113,7 +116,7 @@ impl<'a> Rollout<'a> {
             }
         }
         let (field, value) = self.ends()[1];
-        for one in &http[..end] {
+        for one in added {
             let end = |end: &Value| short(&end[field]) == short(value);
             let routed = one["route"].as_array().into_iter().flatten();
             let copied = one["mirrors"].as_array().into_iter().flatten();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Change, broken};
 
 /// A history of a release at 20 %, up to the change under test.
-struct History(Vec<Change>);
+pub(super) struct History(Vec<Change>);
 
 impl History {
     fn new() -> Self {
@@ -18,7 +18,10 @@ impl History {
             json!({
                 "spec": {"replicas": 2, "strategy": {"canary": {
                     "stableService": "stable", "canaryService": "canary",
-                    "traffic": {"istio": {"virtualServices": [{"name": "web"}]}},
+                    "traffic": {
+                        "istio": {"virtualServices": [{"name": "web"}]},
+                        "managedRoutes": [{"name": "one"}, {"name": "two"}],
+                    },
                 }}},
                 "status": {"stableRevision": "a", "currentRevision": "b"},
             }),
@@ -55,7 +58,7 @@ impl History {
         history
     }
 
-    fn put(&mut self, kind: &'static str, name: &str, mut object: Value) {
+    pub(super) fn put(&mut self, kind: &'static str, name: &str, mut object: Value) {
         object["metadata"]["name"] = json!(name);
         let fields = json!({"f:spec": {"f:http": {}, "f:selector": {}, "f:replicas": {}}});
         object["metadata"]["managedFields"] = json!([{"manager": "sluice", "fieldsV1": fields}]);
@@ -67,21 +70,21 @@ impl History {
         });
     }
 
-    fn set(&mut self, revision: &str, replicas: i64) {
+    pub(super) fn set(&mut self, revision: &str, replicas: i64) {
         self.put(
             "ReplicaSet",
             &format!("web-{revision}"),
             json!({
                 "metadata": {
                     "labels": {"sluice.dev/revision": revision},
-                    "ownerReferences": [{"name": "web"}],
+                    "ownerReferences": [{"kind": "Rollout", "name": "web"}],
                 },
                 "spec": {"replicas": replicas},
             }),
         );
     }
 
-    fn service(&mut self, name: &str, revision: &str) {
+    pub(super) fn service(&mut self, name: &str, revision: &str) {
         let spec = json!({"selector": {"sluice.dev/revision": revision}});
         self.put("Service", name, json!({"metadata": {}, "spec": spec}));
     }
@@ -97,8 +100,20 @@ impl History {
         self.put("VirtualService", "web", json!({"metadata": {}, "spec": {"http": [http]}}));
     }
 
+    /// Routes of ours to these hosts, some before and some behind the one with the weights.
+    fn added(&mut self, before: &[(&str, &str)], behind: &[(&str, &str)]) {
+        let ours = |(name, host): &(&str, &str)| json!({"name": name, "route": [{"destination": {"host": host}, "weight": 100}]});
+        let mut http: Vec<Value> = before.iter().map(ours).collect();
+        http.push(json!({"route": [
+            {"destination": {"host": "stable"}, "weight": 80},
+            {"destination": {"host": "canary"}, "weight": 20},
+        ]}));
+        http.extend(behind.iter().map(ours));
+        self.put("VirtualService", "web", json!({"metadata": {}, "spec": {"http": http}}));
+    }
+
     /// What the checks say of one more change.
-    fn after(change: impl FnOnce(&mut Self)) -> String {
+    pub(super) fn after(change: impl FnOnce(&mut Self)) -> String {
         let mut history = Self::new();
         assert_eq!(broken(&history.0), [""; 0], "nothing is broken before");
         change(&mut history);
@@ -137,6 +152,45 @@ fn the_checks_see_what_they_are_for() {
     said(|h| h.set("a", 1), "stable falls to 1 of 2 pods");
     said(|h| h.set("b", 3), "5 pods in total, allowed are 4");
     assert_eq!(History::after(|h| h.weights(50, 50)), "");
+}
+
+#[test]
+fn routes_for_some_requests_are_ours_and_need_pods() {
+    const ONE: (&str, &str) = ("one", "canary");
+    const TWO: (&str, &str) = ("two", "canary");
+    let said = |change: fn(&mut History), sentence: &str| {
+        let found = History::after(change);
+        assert!(found.contains(sentence), "wanted: {sentence}\nfound: {found}");
+    };
+    assert_eq!(History::after(|h| h.added(&[ONE, TWO], &[])), "");
+    assert_eq!(
+        History::after(|h| {
+            h.added(&[ONE], &[]);
+            h.weights(80, 20);
+        }),
+        ""
+    );
+    said(|h| h.added(&[("own", "canary")], &[]), "more than weights was changed");
+    said(|h| h.added(&[TWO, ONE], &[]), "not in their order");
+    said(|h| h.added(&[ONE, ONE], &[]), "managed route one stands there 2 times");
+    said(|h| h.added(&[], &[ONE]), "does not stand before those with the weights");
+    said(|h| h.added(&[("one", "stable")], &[]), "does not lead to the canary");
+    said(
+        |h| {
+            h.put("EndpointSlice", "canary", json!({
+                "metadata": {"labels": {"kubernetes.io/service-name": "canary"}}, "endpoints": [],
+            }));
+            h.added(&[ONE], &[]);
+        },
+        "a managed route leads to the canary, which has no serving pod",
+    );
+    said(
+        |h| {
+            h.added(&[ONE], &[]);
+            h.set("b", 0);
+        },
+        "a managed route leads to revision b, and it falls to 0 pods",
+    );
 }
 
 #[test]

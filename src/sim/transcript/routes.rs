@@ -89,18 +89,17 @@ fn is_other(route: &Value, beside: &[Value]) -> bool {
 
 /// A route in words: which requests, and where to.
 fn whole(route: &Value) -> String {
-    let to: Vec<String> =
+    let mut ends: Vec<String> =
         weights(route).iter().map(|(name, weight)| format!("{name} {weight}")).collect();
-    let mut text = to.join(", ");
     let copies = route["mirrors"].as_array().into_iter().flatten();
     let share = |of: &Value| of["value"].as_f64().unwrap_or(100.0);
     let one = (!route["mirror"].is_null()).then(|| (&route["mirror"], &route["mirrorPercentage"]));
     for (to, of) in copies.map(|copy| (&copy["destination"], &copy["percentage"])).chain(one) {
-        text.push_str(&format!(", {} % copied to {}", share(of), destination(to)));
+        ends.push(format!("{} % copied to {}", share(of), destination(to)));
     }
     let conditions: Vec<String> =
         route["match"].as_array().into_iter().flatten().map(Value::to_string).collect();
-    format!("{text} for {}", conditions.join(" or "))
+    format!("{} for {}", ends.join(", "), conditions.join(" or "))
 }
 
 fn destination(to: &Value) -> String {

@@ -15,7 +15,7 @@ use crate::api::StringMatch;
 /// Why no entry can be written.
 pub(super) enum Clash {
     /// Two conditions on one part of the request, which Istio cannot write as one.
-    Two { part: String, found: String, wanted: String },
+    Two { found: String, wanted: String },
     /// A condition without a text.
     Empty { part: String },
     /// A header that no request can have.
@@ -72,9 +72,8 @@ fn add(
             let text = text.as_str().unwrap_or_default();
             let narrower = narrower((kind, text), wanted, any_case);
             narrower.map_err(|()| Clash::Two {
-                part: part(),
-                found: format!("{kind} {text}"),
-                wanted: format!("{} {}", wanted.0, wanted.1),
+                found: format!("{} ({kind} {text})", part()),
+                wanted: format!("{} ({} {})", part(), wanted.0, wanted.1),
             })?
         }
     };
@@ -127,11 +126,10 @@ impl Clash {
     pub(super) fn error(self, base: &Base, wanted: &MatchRoute) -> RouteError {
         let name = wanted.name().to_owned();
         match self {
-            Self::Two { part, found, wanted } => RouteError::MatchClash {
+            Self::Two { found, wanted } => RouteError::MatchClash {
                 object: base.object.into(),
                 route: base.name.clone(),
                 name,
-                part,
                 found,
                 wanted,
             },

@@ -195,7 +195,7 @@ pub enum RouteError {
     },
     /// The route's match and the step's speak of one thing, and cannot be put into one condition.
     #[error(
-        "VirtualService {object}: {route} already takes only requests with {part} ({found}), and `{name}` asks for {part} ({wanted}); Istio cannot ask for both, so ask for another header, or for `exact` or `prefix` instead of `regex`"
+        "VirtualService {object}: {route} already takes only requests with {found}, and `{name}` asks for {wanted}; Istio cannot ask for both, so ask for another header, or for `exact` or `prefix` instead of `regex`"
     )]
     MatchClash {
         /// Namespace and name.
@@ -204,11 +204,9 @@ pub enum RouteError {
         route: String,
         /// The route that the step asks for.
         name: String,
-        /// Of what part of the request both speak.
-        part: String,
-        /// What the route takes.
+        /// What the route takes: a part of the request, and its text.
         found: String,
-        /// What the step asks for.
+        /// What the step asks for, likewise.
         wanted: String,
     },
     /// No request is for the route with the weights and meant by the step.

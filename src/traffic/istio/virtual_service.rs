@@ -64,10 +64,23 @@ pub fn with_canary_weight(
     }
     let first = finder.match_routes(&copy, &managed, extra)?;
     if let Some(list) = copy.pointer_mut("/spec/http").and_then(Value::as_array_mut) {
-        list.retain(|route| !is_ours(route, target));
-        list.splice(..0, first);
+        let bases = managed.iter().filter(|route| route.protocol == Protocol::Http);
+        let base = bases.map(|route| route.index).min().unwrap_or(list.len());
+        if !stand(list, base, &first, target) {
+            list.retain(|route| !is_ours(route, target));
+            list.splice(..0, first);
+        }
     }
     Ok(copy)
+}
+
+/// Whether the routes of ours stand in `list` already, and before its first managed route. There may
+/// be others before them: two Rollouts that share a `VirtualService` must not push each other back.
+fn stand(list: &[Value], base: usize, wanted: &[Value], target: RouteTarget) -> bool {
+    let ours = list.iter().enumerate().filter(|(_, route)| is_ours(route, target));
+    let ours: Vec<(usize, &Value)> = ours.collect();
+    ours.iter().all(|(index, _)| *index < base)
+        && ours.iter().map(|(_, route)| *route).eq(wanted.iter())
 }
 
 /// Whether the route that a step asks for can be made of the managed ones.

@@ -11,9 +11,11 @@ impl Model {
             return;
         }
         let route = self.world.routes[0].as_ref().expect("route");
-        let destinations = &route.object["spec"]["http"][0]["route"];
+        let http = route.object["spec"]["http"].as_array().expect("routes");
+        let destinations = &http[http.len() - 1]["route"];
+        let total = i64::from(self.world.program.total());
         let weight = |index: usize| destinations[index]["weight"].as_i64().unwrap_or(0);
-        assert_eq!(weight(0) + weight(1), 100, "weights sum to 100\n{}", story());
+        assert_eq!(weight(0) + weight(1), total, "weights sum to {total}\n{}", story());
         let available = |revision: &str| self.world.available(revision);
         let broken_stable = available(&self.stable()) == 0;
         for (role, weight) in [("stable", weight(0)), ("canary", weight(1))] {
@@ -28,6 +30,12 @@ impl Model {
                     story()
                 );
             }
+        }
+        if http.len() > 1
+            && self.world.desired() > 0
+            && let Some(revision) = self.pointer("canary")
+        {
+            assert!(available(&revision) > 0, "a route leads to no available pod\n{}", story());
         }
         let total: u32 = self.world.revisions.iter().map(|set| set.replicas).sum();
         let limit = self.peak * 2;

@@ -1,7 +1,10 @@
 //! Shares of objects as they are.
 
 use super::*;
-use crate::sim::traffic::shares::{Protocol, To, shares};
+use crate::sim::traffic::{
+    Crowd,
+    shares::{Protocol, To, shares, shares_of},
+};
 
 /// Each share of the first `VirtualService` as `25% to shop/web: pod web-1`.
 fn lines(cluster: &Cluster) -> Vec<String> {
@@ -56,6 +59,33 @@ fn users_take_only_routes_without_special_demands() {
         lines(&cluster),
         ["66.6667% shop/stable: stable-1", "33.3333% shop/canary: canary-1"]
     );
+}
+
+#[test]
+fn users_with_a_header_take_its_route_and_copies_go_beside() {
+    let to = |host: &str| json!([{"destination": {"host": host}}]);
+    let cluster = Cluster::default()
+        .with_routes(&json!([
+            {"match": [{"headers": {"x-canary": {"regex": "t.*"}}}], "route": to("canary")},
+            {
+                "match": [{"withoutHeaders": {"lang": {}}}], "route": to("stable"),
+                "mirror": {"host": "canary"}, "mirrorPercentage": {"value": 25},
+            },
+            {"route": to("canary")},
+        ]))
+        .with_service("stable", &["stable-1"])
+        .with_service("canary", &["canary-1"]);
+    let headers = [("x-canary".to_owned(), "true".to_owned())].into();
+    let plain = Crowd { fraction: 0.8, ..Crowd::default() };
+    let crowds = [plain, Crowd { headers, fraction: 0.2 }];
+    let splits = cluster.look(|objects| shares_of(objects, &crowds));
+    let found: Vec<(String, f64, bool)> = splits[0]
+        .shares
+        .iter()
+        .map(|share| (share.service.clone(), (share.fraction * 1e6).round() / 1e4, share.copies))
+        .collect();
+    let wanted = [("stable", 80.0, false), ("canary", 20.0, true), ("canary", 20.0, false)];
+    assert_eq!(found, wanted.map(|(to, share, copies)| (to.to_owned(), share, copies)));
 }
 
 #[test]

@@ -159,6 +159,26 @@ fn routes_stand_in_the_order_of_managed_routes_and_once_for_each_base() {
 }
 
 #[test]
+fn two_that_share_an_object_do_not_push_each_other_back() {
+    let object = virtual_service(&format!(
+        "{{http: [{{name: other, route: [{{destination: {{host: other}}}}, {{destination: {{host: other-canary}}, weight: 100}}]}}, {{name: web, {ROUTE}}}]}}"
+    ));
+    let ours = Names::new("routes: [web]", &["testers"]);
+    let mut theirs = Names::new("routes: [other]", &["staff"]);
+    theirs.split = hosts("other", "other-canary");
+    let staff = header("{name: staff, match: [{headerName: staff, headerValue: {exact: '1'}}]}");
+    let first = ours.edit(&object, 20, &[testers()]);
+    let both = theirs.edit(&first, 100, std::slice::from_ref(&staff));
+    assert_eq!(ours.edit(&both, 20, &[testers()]), both);
+    assert_eq!(theirs.edit(&both, 100, &[staff]), both);
+    assert_eq!(theirs.edit(&ours.edit(&both, 20, &[]), 100, &[]), theirs.edit(&object, 100, &[]));
+    // Behind the route that it is made of it would be no route at all.
+    let mut behind = first.clone();
+    behind["spec"]["http"].as_array_mut().expect("routes").rotate_left(1);
+    assert_eq!(ours.edit(&behind, 20, &[testers()])["spec"]["http"][0]["name"], "testers");
+}
+
+#[test]
 fn a_route_that_the_spec_does_not_list_any_more_is_still_removed() {
     let mut names = Names::new("", &["testers"]);
     let object = virtual_service(&format!("{{http: [{{{ROUTE}}}]}}"));
@@ -240,9 +260,9 @@ fn what_cannot_be_made_says_why() {
         names.error(&object, &testers()),
         "VirtualService shop/web: `testers` is for requests of an http route, but the weights are in tcp route port 5432; name an http route in spec.strategy.canary.traffic.istio.virtualServices[].routes, or take the step out"
     );
-    let named = header("{name: testers, match: [{headerName: 'a b', headerValue: {exact: x}}]}");
+    let spaced = header("{name: testers, match: [{headerName: 'a b', headerValue: {exact: x}}]}");
     assert_eq!(
-        names.error(&of(""), &named),
+        names.error(&of(""), &spaced),
         "`testers`: found headerName `a b`, allowed are letters, digits, `-` and `_`"
     );
     let empty = header("{name: testers, match: [{headerName: a, headerValue: {prefix: ''}}]}");
