@@ -237,13 +237,7 @@ impl Applier<'_> {
                 Ok(Some(object.observed(Kind::Pod)))
             }
             Write::CountPod { name, uid, surplus } => {
-                let label = surplus.then_some("true");
-                let patch = serde_json::json!({
-                    "metadata": {"uid": uid, "labels": {SURPLUS_LABEL: label}},
-                });
-                let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-                let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
-                Ok(Some(object.observed(Kind::Pod)))
+                self.count(namespace, name, uid, *surplus).await
             }
             Write::Finalizer { present } => {
                 let patch = objects::finalizers(&world.rollout.finalizers, *present, version);
@@ -263,6 +257,21 @@ impl Applier<'_> {
                 Ok(Some(object.observed(Kind::Rollout)))
             }
         }
+    }
+
+    /// Puts the label that autoscalers leave out on a pod, or takes it off.
+    async fn count(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        surplus: bool,
+    ) -> Result<Option<Object>, Failure> {
+        let label = surplus.then_some("true");
+        let patch = serde_json::json!({"metadata": {"uid": uid, "labels": {SURPLUS_LABEL: label}}});
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let object = api.patch(name, &params(), &Patch::Merge(patch)).await?;
+        Ok(Some(object.observed(Kind::Pod)))
     }
 
     /// A name that is taken is ours if an earlier create was carried out but its answer was lost.
