@@ -304,7 +304,11 @@ mod tests {
                 Exit::Waiting,
             ),
             ("blue-green's gate waits for a person", Box::new(at_the_gate(None)), Exit::Waiting),
-            ("blue-green's gate opens by itself", Box::new(at_the_gate(Some("10m"))), Exit::InProgress),
+            (
+                "blue-green's gate opens by itself",
+                Box::new(at_the_gate(Some("10m"))),
+                Exit::InProgress,
+            ),
             ("rolling", Box::new(rolling()), Exit::InProgress),
             (
                 "rolling, and held by a person",

@@ -279,6 +279,7 @@ pub fn workload(kind: world::WorkloadKind, object: &DynamicObject) -> SeenWorklo
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         replicas: if pod_template { 0 } else { count("/spec/replicas").unwrap_or(1) },
+        present: count("/status/replicas").unwrap_or(0),
         available: count("/status/availableReplicas").unwrap_or(0),
         fingerprint: world::fingerprint::fingerprint(&template),
         template: Arc::new(template),

@@ -11,11 +11,11 @@ use crate::{
 /// Time after which it is said that the workloads have not been listed yet.
 const LISTING_TAKES: SignedDuration = SignedDuration::from_secs(5);
 
-/// The referenced workload, if its size is ours to change.
-fn scaled<'a>(world: &'a World, how: &[ScaleDown]) -> Option<&'a Workload> {
+/// The referenced workload, if its size is ours to change in one of these ways.
+fn ours<'a>(world: &'a World, how: &[ScaleDown]) -> Option<&'a Workload> {
     let reference = world.rollout.spec.workload_ref.as_ref()?;
     let workload = world.workload.found().filter(|_| !world.workload_is_rivals)?;
-    (how.contains(&reference.scale_down) && workload.replicas > 0).then_some(workload)
+    how.contains(&reference.scale_down).then_some(workload)
 }
 
 /// Nothing is decided before the workloads are listed. A new Rollout says so if that takes long: the
@@ -45,13 +45,15 @@ pub(super) fn in_the_way(world: &World) -> u32 {
     if !first || world.program.max_surge.is_none() {
         return 0;
     }
-    scaled(world, &[ScaleDown::Progressively]).map_or(0, |workload| workload.replicas)
+    let workload = ours(world, &[ScaleDown::Progressively]);
+    workload.map_or(0, |workload| workload.replicas.max(workload.present))
 }
 
 /// In the first deployment, with `progressively`: for each pod of ours that serves, one of the
 /// workload goes.
 pub(super) fn shrink_in_step(world: &World, draft: &mut Draft, traffic: &Traffic) {
-    let Some(workload) = scaled(world, &[ScaleDown::Progressively]) else { return };
+    let workload = ours(world, &[ScaleDown::Progressively]);
+    let Some(workload) = workload.filter(|workload| workload.replicas > 0) else { return };
     let (known, next) = traffic.known(world, &draft.target);
     if let Some(at) = next {
         draft.check_at(at);
@@ -70,8 +72,8 @@ pub(super) fn shrink_in_step(world: &World, draft: &mut Draft, traffic: &Traffic
 /// own pods serve and every proxy knows it, at any revision: a GitOps sync may have put its size back
 /// (lesson 39).
 pub(super) fn make_way(world: &World, draft: &mut Draft, traffic: &Traffic) {
-    let how = [ScaleDown::OnSuccess, ScaleDown::Progressively];
-    let Some(workload) = scaled(world, &how) else { return };
+    let workload = ours(world, &[ScaleDown::OnSuccess, ScaleDown::Progressively]);
+    let Some(workload) = workload.filter(|workload| workload.replicas > 0) else { return };
     // What counts is what was seen, not what this pass has just decided.
     let Some(stable) = world.rollout.status.stable_revision.clone() else { return };
     let (serving, next) = if draft.in_release() {

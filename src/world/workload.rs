@@ -42,6 +42,8 @@ pub struct Workload {
     pub generation: i64,
     /// Pods that it should have; 0 for a PodTemplate.
     pub replicas: u32,
+    /// Pods that it has: after its size was changed, not yet as many as it should have.
+    pub present: u32,
     /// Its available pods.
     pub available: u32,
     /// Its pod template.

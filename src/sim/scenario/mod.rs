@@ -200,17 +200,16 @@ pub struct Reference {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// What becomes of the objects that it owns; in the background by default.
+    /// What becomes of the objects that it owns; without it what its kind does by default.
     #[serde(default)]
-    pub cascade: Cascade,
+    pub cascade: Option<Cascade>,
 }
 
 /// What becomes of the objects that a deleted one owns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Cascade {
     /// They go after it.
-    #[default]
     Background,
     /// They go before it.
     Foreground,

@@ -176,7 +176,7 @@ impl Player {
                     if resource.namespaced { self.namespace.clone() } else { String::new() };
                 let key = (namespace, reference.name.clone());
                 let by = writer("kubectl");
-                let propagation = Some(format!("{:?}", reference.cascade));
+                let propagation = reference.cascade.map(|how| format!("{how:?}"));
                 let how = Deletion { propagation, ..Deletion::default() };
                 self.simulation.store().delete(&by, resource, &key, &how).map_err(in_words)?;
             }
