@@ -1,6 +1,6 @@
 //! Which pods an autoscaler counts.
 //!
-//! A HorizontalPodAutoscaler multiplies the average use of the pods that `status.selector` selects by
+//! A `HorizontalPodAutoscaler` multiplies the average use of the pods that `status.selector` selects by
 //! their number. While a release has pods on top of the desired share, that is too much: with a load
 //! that every pod has by itself, such as memory, it would raise `replicas`, and with them the surplus,
 //! to its maximum (lesson 33). So exactly the desired number counts, of each revision as many as its
