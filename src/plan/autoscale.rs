@@ -14,12 +14,11 @@ pub(super) fn count(world: &World, draft: &mut Draft, traffic: Option<&Traffic>)
     let marked = world.revisions.iter().any(|set| set.pods.iter().any(|pod| pod.surplus));
     // Of two colours the selector takes one, which has no surplus.
     let colours = world.program.strategy == StrategyKind::BlueGreen;
-    let Some(traffic) = traffic.filter(|_| (world.autoscaled && !colours) || marked) else {
-        return;
-    };
+    let wanted = world.autoscaled && !colours;
+    let Some(traffic) = traffic.filter(|_| wanted || marked) else { return };
     let (mut leave, mut enter) = (Vec::new(), Vec::new());
     for set in &world.revisions {
-        let counted = if world.autoscaled { share(world, draft, traffic, set) } else { u32::MAX };
+        let counted = if wanted { share(world, draft, traffic, set) } else { u32::MAX };
         for (place, pod) in (0u32..).zip(in_order(world, set)) {
             let surplus = place >= counted;
             if pod.surplus == surplus {

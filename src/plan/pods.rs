@@ -151,10 +151,7 @@ pub(super) fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     let left = last.min(world.revision(&target).map_or(0, |set| set.replicas));
     let wanted = [(stable.as_str(), desired), (target.as_str(), left)];
     let wanted = if target == stable { &wanted[..1] } else { &wanted[..] };
-    let why = match draft.in_release() {
-        true => messages::back_to_stable(),
-        false => messages::stable_size(),
-    };
+    let why = if draft.in_release() { messages::back_to_stable() } else { messages::stable_size() };
     balance(world, draft, wanted, &why);
     let available = world.available(&stable);
     if draft.in_release() && available < world.desired() {

@@ -191,14 +191,11 @@ pub(super) fn scale(draft: &mut Draft, set: &ReplicaSet, to: u32, why: &str) {
 /// Pods that may exist at once. Without a limit: a full set for each revision that stands by.
 pub(super) fn most(world: &World) -> u32 {
     let desired = world.desired();
-    let surge = match world.program.max_surge {
-        Some(surge) => surge.rounded_up(desired),
-        None => {
-            let standing = world.revisions.iter().map(|set| set.replicas.max(desired));
-            return standing.fold(desired, u32::saturating_add);
-        }
-    };
-    desired.saturating_add(surge)
+    if let Some(surge) = world.program.max_surge {
+        return desired.saturating_add(surge.rounded_up(desired));
+    }
+    let standing = world.revisions.iter().map(|set| set.replicas.max(desired));
+    standing.fold(desired, u32::saturating_add)
 }
 
 /// Pods below `spec.replicas` that may be missing. One, if nothing else lets a pod be replaced.

@@ -151,9 +151,10 @@ fn counts(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let mut labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     // Of two colours one is in use; else the pods beyond the desired share are marked.
-    labels.push(match colours {
-        true => format!("{REVISION_LABEL}={serving}"),
-        false => format!("!{SURPLUS_LABEL}"),
+    labels.push(if colours {
+        format!("{REVISION_LABEL}={serving}")
+    } else {
+        format!("!{SURPLUS_LABEL}")
     });
     status.selector = labels.join(",");
 }

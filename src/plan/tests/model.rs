@@ -158,10 +158,10 @@ impl Model {
         let mut spec = (*self.world.rollout.spec).clone();
         edit(&mut spec);
         let rollout = Rollout { spec: Arc::new(spec), ..self.world.rollout.clone() };
-        let World { program, template, selector, fingerprint, rollout, .. } =
+        let World { rollout, program, template, selector, fingerprint, .. } =
             World::of(rollout, self.world.now);
         self.world =
-            World { program, template, selector, fingerprint, rollout, ..self.world.clone() };
+            World { rollout, program, template, selector, fingerprint, ..self.world.clone() };
         self.world.rollout.generation += 1;
         self.peak = self.peak.max(self.world.desired());
     }
@@ -263,6 +263,7 @@ impl Model {
         self.notes.extend(plan.notes.iter().cloned());
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a write")]
     fn write(&mut self, write: &Write) {
         let now = self.world.now;
         match write {
