@@ -48,7 +48,8 @@ struct Kustomization {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Patch {
     path: Option<String>,
-    patch: Option<String>,
+    #[serde(rename = "patch")]
+    inline: Option<String>,
     target: Option<Target>,
 }
 
@@ -100,7 +101,7 @@ pub(super) fn build(kustomization: &Path) -> Result<Vec<Source>, String> {
 
 fn files(path: &Path, depth: usize) -> Result<Vec<File>, String> {
     let place = path.display();
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let read: Kustomization = serde_yaml::from_str(&text(path)?).map_err(|error| {
         format!(
             "{place}: {error}; for all of Kustomize: kubectl kustomize {} | sluice simulate -",
@@ -169,8 +170,8 @@ fn documents(path: &Path) -> Result<Vec<Value>, String> {
 }
 
 fn apply(patch: &Patch, folder: &Path, files: &mut [File]) -> Result<(), String> {
-    let text = match (&patch.path, &patch.patch) {
-        (Some(path), None) => text(&folder.join(path))?,
+    let text = match (&patch.path, &patch.inline) {
+        (Some(file), None) => text(&folder.join(file))?,
         (None, Some(text)) => text.clone(),
         _ => return Err("found both or neither of path and patch, allowed is one".to_owned()),
     };
@@ -230,7 +231,7 @@ fn set_namespace(object: &mut Value, namespace: &str) {
         return;
     }
     let served = resource::of_kind(text("apiVersion"), text("kind"));
-    if served.map_or(!CLUSTER_WIDE.contains(&text("kind")), |kind| kind.namespaced) {
+    if served.map_or_else(|| !CLUSTER_WIDE.contains(&text("kind")), |kind| kind.namespaced) {
         object["metadata"]["namespace"] = json!(namespace);
     }
     let subjects = object.get_mut("subjects").and_then(Value::as_array_mut);
@@ -313,9 +314,9 @@ mod tests {
     fn built(name: &str, files: &[(&str, &str)]) -> Result<Vec<Value>, String> {
         let folder = folder(name, files);
         let built = build(&folder.join("top/kustomization.yaml"));
-        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
         let text = built?.into_iter().map(|source| source.text).collect::<Vec<_>>().join("\n---\n");
-        Ok(serde_yaml::from_multiple(&text).unwrap())
+        serde_yaml::from_multiple(&text).map_err(|error| error.to_string())
     }
 
     const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 1\n  template:\n    spec:\n      containers:\n      - {name: side, image: side:1}\n      - {name: web, image: 'host:5000/web:1'}\n---\napiVersion: sluice.dev/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec: {replicas: 1, minReadySeconds: 5}\n";
