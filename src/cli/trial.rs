@@ -41,7 +41,7 @@ const DEPLOYMENT: SignedDuration = SignedDuration::from_hours(1);
 /// Time after the end of a release in which old pods leave and the last scrape is taken.
 const AFTER: SignedDuration = SignedDuration::from_secs(60);
 
-/// Where kinds have their pod spec: a PodTemplate's is at its top.
+/// Where kinds have their pod spec: a `PodTemplate`'s is at its top.
 const TEMPLATES: [&str; 2] = ["/spec/template/spec", "/template/spec"];
 
 /// What the cluster is like.
