@@ -58,7 +58,7 @@ pub enum Verb {
     Pause(Plain),
     /// Ends a pause that `pause` or spec.paused began
     Resume(Plain),
-    /// Replaces all pods, one after the other, as PodDisruptionBudgets allow; no release
+    /// Replaces all pods, one after the other, as disruption budgets allow; no release
     Restart(Plain),
     /// Writes the pod template of an earlier revision back to where the template stands
     Undo(Undo),

@@ -11,7 +11,7 @@ use super::{
     session::Session,
     state,
     style::{self, Paint, Style},
-    watch,
+    watch, workload,
 };
 
 /// Says how the Rollout stands; with `--watch`, waits for the end of the release.
@@ -19,9 +19,19 @@ pub async fn run(session: &mut Session<'_>, args: &Status) -> Result<Exit, Failu
     if !args.watch {
         let rollout = session.fetch(&args.name).await?;
         session.print(&text(&rollout, session.terminal.style))?;
-        return Ok(state::exit_code(&rollout));
+        return Ok(verdict(session, &rollout).await);
     }
     until_end(session, args).await
+}
+
+/// The exit code. What the workload asks for and the controller has not seen yet is in progress.
+async fn verdict(session: &Session<'_>, rollout: &Rollout) -> Exit {
+    let exit = state::exit_code(rollout);
+    let ends = exit != Exit::InProgress;
+    if ends && workload::is_ahead(&session.client, &session.namespace, rollout).await {
+        return Exit::InProgress;
+    }
+    exit
 }
 
 async fn until_end(session: &mut Session<'_>, args: &Status) -> Result<Exit, Failure> {
@@ -52,7 +62,7 @@ async fn until_end(session: &mut Session<'_>, args: &Status) -> Result<Exit, Fai
             Some(Err(failure)) => return Err(failure),
             None => return Err(Failure::plain("the watch ended; try again")),
         };
-        let exit = state::exit_code(&rollout);
+        let exit = verdict(session, &rollout).await;
         let line = state::line(&rollout);
         if exit != Exit::InProgress {
             session.print(&text(&rollout, session.terminal.style))?;

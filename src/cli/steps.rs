@@ -137,8 +137,8 @@ pub fn routes(rollout: &Rollout) -> Vec<String> {
     let index = status.step.as_ref().map_or(0, |step| step.index);
     let reached = usize::try_from(index).unwrap_or(0) + 1;
     let what = |name: &str| {
-        let steps = program.steps.iter().take(reached).map(|step| &step.step);
-        let last = steps.filter(|step| route_of(step) == Some(name)).last()?;
+        let mut steps = program.steps.iter().take(reached).map(|step| &step.step);
+        let last = steps.rfind(|step| route_of(step) == Some(name))?;
         header(last).or_else(|| mirror(last))
     };
     let line = |name: &String| match what(name) {

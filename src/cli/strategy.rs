@@ -104,8 +104,7 @@ pub fn rows(rollout: &Rollout, now: Timestamp) -> Vec<Row> {
     let program = Program::new(&rollout.spec);
     let release = state::release(rollout);
     match (program.strategy, release) {
-        (_, Release::Unseen) => Vec::new(),
-        (StrategyKind::Rolling, Release::Complete) => Vec::new(),
+        (_, Release::Unseen) | (StrategyKind::Rolling, Release::Complete) => Vec::new(),
         (StrategyKind::Rolling, _) => {
             let bar = bar(status.updated_available_replicas, rollout.spec.replicas);
             vec![("Rolled", format!("{bar} {}", rolled(rollout, status)))]

@@ -60,6 +60,17 @@ impl Holder {
     }
 }
 
+/// Whether the Rollout's status speaks of an older state of the workload, whose newest edit may be a
+/// release. One that cannot be read is no reason to wait.
+pub async fn is_ahead(client: &Client, namespace: &str, rollout: &Rollout) -> bool {
+    let reference = rollout.spec.workload_ref.as_ref();
+    let Some(holder) = reference.and_then(Holder::of_workload) else { return false };
+    let found = holder.api(client, namespace).get_opt(&holder.name).await;
+    let generation = found.ok().flatten().and_then(|object| object.metadata.generation);
+    let status = rollout.status.as_ref();
+    generation.is_some() && generation > status.and_then(|s| s.workload_observed_generation)
+}
+
 /// The pods that a workload has of its own, in a few words; none for a kind without pods.
 pub fn own_pods(object: &DynamicObject) -> Option<String> {
     let count = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_i64);

@@ -47,7 +47,7 @@ pub struct Caches {
     pub job_pods: Cache<SeenJobPod>,
     /// Deployments, ReplicaSets and PodTemplates that Rollouts may name.
     pub workloads: Workloads,
-    /// HorizontalPodAutoscalers.
+    /// `HorizontalPodAutoscalers`.
     pub autoscalers: Cache<SeenAutoscaler>,
     /// Services.
     pub services: Cache<SeenService>,

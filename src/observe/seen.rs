@@ -288,7 +288,7 @@ pub fn workload(kind: world::WorkloadKind, object: &DynamicObject) -> SeenWorklo
     })
 }
 
-/// A HorizontalPodAutoscaler: the Rollout that it scales, if it is one.
+/// A `HorizontalPodAutoscaler`: the Rollout that it scales, if it is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenAutoscaler(Option<String>);
 
@@ -298,7 +298,7 @@ impl Cached for SeenAutoscaler {
     }
 }
 
-/// Reads a HorizontalPodAutoscaler.
+/// Reads a `HorizontalPodAutoscaler`.
 pub fn autoscaler(object: &DynamicObject) -> SeenAutoscaler {
     let field = |name: &str| object.data["spec"]["scaleTargetRef"][name].as_str();
     let ours = field("kind") == Some("Rollout")

@@ -1,6 +1,6 @@
 //! Which pods an autoscaler counts.
 //!
-//! A HorizontalPodAutoscaler multiplies the average use of the pods that `status.selector` selects by
+//! A `HorizontalPodAutoscaler` multiplies the average use of the pods that `status.selector` selects by
 //! their number. While a release has pods on top of the desired share, that is too much: with a load
 //! that every pod has by itself, such as memory, it would raise `replicas`, and with them the surplus,
 //! to its maximum (lesson 33). So exactly the desired number counts, of each revision as many as its
@@ -17,22 +17,28 @@ pub(super) fn count(world: &World, draft: &mut Draft, traffic: Option<&Traffic>)
     let Some(traffic) = traffic.filter(|_| (world.autoscaled && !colours) || marked) else {
         return;
     };
-    let mut writes = Vec::new();
+    let (mut leave, mut enter) = (Vec::new(), Vec::new());
     for set in &world.revisions {
-        let counted = match world.autoscaled && !colours {
-            true => share(world, draft, traffic, set),
-            false => u32::MAX,
-        };
+        let counted = if world.autoscaled { share(world, draft, traffic, set) } else { u32::MAX };
         for (place, pod) in (0u32..).zip(in_order(world, set)) {
             let surplus = place >= counted;
-            if pod.surplus != surplus {
-                let (name, uid) = (pod.name.clone(), pod.uid.clone());
-                let why = messages::counts(&set.revision, surplus);
-                writes.push(Action { write: Write::CountPod { name, uid, surplus }, why });
+            if pod.surplus == surplus {
+                continue;
             }
+            let (name, uid) = (pod.name.clone(), pod.uid.clone());
+            let why = messages::counts(&set.revision, surplus);
+            let action = Action { write: Write::CountPod { name, uid, surplus }, why };
+            if surplus { leave.push(action) } else { enter.push(action) }
         }
     }
-    draft.cleanup.extend(writes);
+    // One leaves before another enters: an autoscaler that looks meanwhile counts one too few, which
+    // it believes only if it lasts, and never one too many.
+    let mut enter = enter.into_iter();
+    for action in leave {
+        draft.cleanup.push(action);
+        draft.cleanup.extend(enter.next());
+    }
+    draft.cleanup.extend(enter);
 }
 
 /// Pods of a revision that count: of the new one its weight's share, of stable the rest.

@@ -141,7 +141,11 @@ impl Example {
         scenario.seen().mark();
         self.apply(scenario, &ours.iter().collect::<Vec<_>>()).await;
         self.until_stable(scenario, "").await;
-        self.until_handed_over(scenario).await;
+        let adopted: Vec<&Value> =
+            rollouts.iter().map(|rollout| &rollout["spec"]["workloadRef"]["name"]).collect();
+        for name in &adopted {
+            until_handed_over(scenario, name.as_str().unwrap_or_default()).await;
+        }
         self.check_pods(scenario, "the adoption");
 
         scenario.seen().mark();
@@ -167,9 +171,21 @@ impl Example {
         self.check_pods(scenario, "the abort");
 
         let after = self.present(scenario, &others).await;
-        let adopted: Vec<&Value> =
-            rollouts.iter().map(|rollout| &rollout["spec"]["workloadRef"]["name"]).collect();
         check_theirs(&before, &after, &adopted);
+
+        // The team takes the bad image back, and then its Deployment.
+        self.set_image(scenario, "example/app:v2").await;
+        let healthy =
+            |status: &Value| status["phase"] == "Healthy" && status["currentRevision"] == *second;
+        scenario.until_status(self.rollout, "the way back", healthy).await;
+        scenario.seen().mark();
+        let line = format!("delete rollout {} --timeout=80s", self.rollout);
+        scenario.user.kubectl(&line, "").await.expect("delete");
+        self.check_pods(scenario, "the hand-back");
+        let after = self.present(scenario, &others).await;
+        let own = key(&json!({"kind": "Deployment", "metadata": {"name": self.deployment}}));
+        let size = |objects: &Objects| objects[&own]["spec"]["replicas"].clone();
+        assert_eq!(size(&after), size(&before), "the Deployment has its size again");
     }
 
     /// Pods are counted with those of the Deployment.
@@ -246,16 +262,6 @@ impl Example {
         scenario.until_status(self.rollout, "the bad release", is).await;
     }
 
-    /// The Deployment has no pods any more.
-    async fn until_handed_over(&self, scenario: &Scenario) {
-        let look = |seen: &Seen| {
-            (seen.get("Deployment", self.deployment)["status"]["replicas"].as_i64().unwrap_or(0)
-                == 0)
-                .then_some(())
-        };
-        scenario.until("the Deployment to make way", look).await;
-    }
-
     /// The objects as they are in the cluster.
     async fn present(&self, scenario: &Scenario, objects: &[&Value]) -> Objects {
         let list = self.list(scenario, objects);
@@ -264,6 +270,16 @@ impl Example {
         let items = found["items"].as_array().expect("a list").iter();
         items.map(|object| (key(object), object.clone())).collect()
     }
+}
+
+/// The Deployment has no pods any more.
+async fn until_handed_over(scenario: &Scenario, deployment: &str) {
+    let look = |seen: &Seen| {
+        let found = seen.get("Deployment", deployment);
+        (found["spec"]["replicas"] == 0 && found["status"]["replicas"].as_i64().unwrap_or(0) == 0)
+            .then_some(())
+    };
+    scenario.until("the Deployment to make way", look).await;
 }
 
 /// What its team wrote is there as it was; an adopted Deployment has given away its pods.

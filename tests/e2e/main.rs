@@ -31,6 +31,7 @@ mod examples;
 mod invalid;
 mod leaders;
 mod overtaken;
+mod pipelines;
 mod promql;
 mod recorder;
 mod scenario;

@@ -76,7 +76,7 @@ fn the_switch_is_told_from_the_first_pod_to_the_last_verdict() {
         under(&serde_json::to_value(&gate.spec.strategy).unwrap(), &gate, &status)
     };
     let none = json!({});
-    for (rollout, active, switch) in [
+    let table = vec![
         (at(0, false, &none), "revision 5d4c", Some("waits for: preview, then for a person")),
         (
             at(1, false, &none),
@@ -104,7 +104,8 @@ fn the_switch_is_told_from_the_first_pod_to_the_last_verdict() {
             "revision 5d4c",
             None,
         ),
-    ] {
+    ];
+    for (rollout, active, switch) in table {
         assert_eq!(row(&rollout, "Active").as_deref(), Some(active));
         assert_eq!(row(&rollout, "Switch").as_deref(), switch, "{active}");
     }

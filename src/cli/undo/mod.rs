@@ -232,11 +232,11 @@ async fn taken(
         about(name, &Failure::new(Exit::TimedOut, text))
     };
     loop {
-        let state = tokio::select! {
-            state = states.next() => state,
+        let seen = tokio::select! {
+            seen = states.next() => seen,
             () = sleep_until(deadline) => return Err(overdue()),
         };
-        let rollout = match state {
+        let rollout = match seen {
             Some(Ok(Some(rollout))) => rollout,
             Some(Ok(None)) => {
                 let text = "the Rollout was deleted before the controller took the template";
@@ -250,8 +250,7 @@ async fn taken(
             }
             None => return Err(overdue()),
         };
-        let status = rollout.status.as_ref();
-        let current = status.and_then(|status| status.current_revision.as_ref());
+        let current = rollout.status.as_ref().and_then(|now| now.current_revision.as_ref());
         if current == Some(&back.revision) && state::observed(&rollout) {
             return Ok(rollout);
         }
