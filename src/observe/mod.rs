@@ -26,7 +26,7 @@ use seen::{
 };
 
 use crate::{
-    api::{AnalysisTemplateSpec, PodTemplate, RolloutSpec},
+    api::{AnalysisTemplateSpec, PodTemplate, REVISION_LABEL, RolloutSpec},
     traffic::istio::{destination_rule, host::service_of},
     world::{
         self, DestinationRule, Endpoints, ReplicaSet, Route, Run, Service, WorkloadKind,
@@ -352,6 +352,7 @@ fn remembered(
     let template =
         PodTemplate { metadata: metadata.into_iter().collect(), ..PodTemplate::default() };
     let pairs = selector.split(',').filter_map(|pair| pair.split_once('='));
+    let pairs = pairs.filter(|(key, _)| *key != REVISION_LABEL);
     let selector = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
     (Arc::new(template), set.fingerprint.clone(), selector.collect())
 }

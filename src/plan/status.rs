@@ -145,8 +145,8 @@ fn counts(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let available = world.available(&draft.target);
     status.updated_available_replicas = i32::try_from(available).unwrap_or(i32::MAX);
     status.replicas = of(&serving, |set| set.replicas).min(world.rollout.spec.replicas);
-    if !world.has_template() {
-        return; // Its selector is known from before.
+    if world.selector.is_empty() {
+        return; // The workload is gone, and with it its selector, which is known from before.
     }
     let mut labels: Vec<String> =
         world.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
