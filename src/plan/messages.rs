@@ -139,7 +139,7 @@ pub(super) fn waiting_for_endpoints(world: &World, serving: u32, needed: u32) ->
 }
 
 pub(super) fn waiting_for_proxies(world: &World) -> String {
-    if world.program.shift == Shift::Switch {
+    if world.program.shift != Shift::Routes {
         return format!("giving everybody {} to follow the Services", world.program.delay());
     }
     "waiting for the proxies to follow the routes (propagationDelay)".to_owned()
