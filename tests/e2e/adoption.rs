@@ -163,7 +163,7 @@ fn without_a_controller_a_patch_lets_a_rollout_go() {
 
 #[test]
 fn a_restart_replaces_every_pod_and_keeps_to_the_budget() {
-    scenario("restart", async |scenario| {
+    scenario("restart-budget", async |scenario| {
         let app = App::new("web", "[]");
         scenario.deploy(&app).await;
         let budget = json!({

@@ -5,7 +5,7 @@ use crate::{
     scenario::{Scenario, scenario},
 };
 
-const STEP: &str = "a step has exactly one of setWeight, pause, setCanaryScale, analysis, job";
+const STEP: &str = "a step has exactly one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp";
 const SCALE: &str = "setCanaryScale has exactly one of replicas, weight, matchTrafficWeight";
 const ANALYSIS: &str = "analysis needs templates or metrics";
 
@@ -45,7 +45,7 @@ fn a_rollout_that_cannot_work_is_refused_with_a_sentence() {
             ),
             (steps("[{}]"), STEP),
             (steps("[{setWeight: 20, pause: {}}]"), STEP),
-            (steps("[{setWeight: 101}]"), "should be less than or equal to 100"),
+            (steps("[{setWeight: 101}]"), "setWeight is above traffic.maxWeight (default 100)"),
             (
                 steps("[{pause: {duration: 1m, timeout: 1m, onTimeout: abort}}]"),
                 "pause has either duration, or timeout with onTimeout",
