@@ -153,6 +153,18 @@ fn the_definitions_are_those_of_the_code() {
 }
 
 #[test]
+fn the_files_that_documents_name_are_there() {
+    let mut lost = Vec::new();
+    for page in files("docs").into_iter().filter(|page| page.ends_with(".md")) {
+        let text = read(&page);
+        let links = text.split("](../").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let gone = links.filter(|link| !root().join(link).exists());
+        lost.extend(gone.map(|link| format!("{page} names {link}, which does not exist")));
+    }
+    assert!(lost.is_empty(), "{}", lost.join("\n"));
+}
+
+#[test]
 fn files_are_short() {
     let mut breaches = Vec::new();
     let exceptions: BTreeMap<&str, &str> = LONGER.into();
