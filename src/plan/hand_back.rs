@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Action, Draft, Plan, RouteKind, Write,
+    Action, Draft, Plan, Write,
     gate::Traffic,
     identify, messages, scale, workload,
     write::{self, Wanted},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{FINALIZER, REVISION_LABEL, ScaleDown},
     traffic::istio::destination_rule,
-    world::{DestinationRule, WorkloadState, World},
+    world::{WorkloadState, World},
 };
 
 /// The finalizer of `kubectl delete --cascade=orphan`.
@@ -85,7 +85,7 @@ fn release(world: &World, item: &str) -> Option<Write> {
             let labels = destination_rule::subset_labels(&rule.object, subset).ok()?;
             let at = labels.get(REVISION_LABEL)?;
             let object = destination_rule::without_subset_revision(&rule.object, subset);
-            is_ours(world, at).then(|| edit(world, rule, object))
+            is_ours(world, at).then(|| write::rule_edit(world, rule, object))
         }
         _ => None,
     }
@@ -97,17 +97,6 @@ fn is_ours(world: &World, revision: &str) -> bool {
     let named = status.stable_revision.iter().chain(&status.current_revision);
     let sets = world.revisions.iter().chain(&world.orphans).map(|set| &set.revision);
     named.chain(sets).any(|ours| ours == revision)
-}
-
-fn edit(world: &World, rule: &DestinationRule, object: serde_json::Value) -> Write {
-    Write::EditRoute {
-        kind: RouteKind::DestinationRule,
-        namespace: world.rollout.namespace.clone(),
-        name: rule.name.clone(),
-        resource_version: rule.resource_version.clone(),
-        from: Box::new((*rule.object).clone()),
-        to: Box::new(object),
-    }
 }
 
 /// The plan for a Rollout that is being deleted. With a workload that has pods: those come back, then

@@ -1,10 +1,12 @@
 //! From what is wanted to writes: only what differs from what is observed.
 
+use serde_json::Value;
+
 use super::{Action, Draft, RouteKind, Write, gate::Traffic, messages};
 use crate::{
     api::{Contest, DestinationRuleRef},
     traffic::istio::{MatchRoute, destination_rule, virtual_service},
-    world::{ACTIVE, Route, Shift, StrategyKind, World},
+    world::{ACTIVE, DestinationRule, Route, Shift, StrategyKind, World},
 };
 
 /// Field manager of all our writes, as `managedFields` shows it.
@@ -89,15 +91,19 @@ fn subsets(world: &World, draft: &mut Draft, wanted: &Wanted) {
         }
     }
     if object != *rule.object {
-        let write = Write::EditRoute {
-            kind: RouteKind::DestinationRule,
-            namespace: world.rollout.namespace.clone(),
-            name: rule.name.clone(),
-            resource_version: rule.resource_version.clone(),
-            from: Box::new((*rule.object).clone()),
-            to: Box::new(object),
-        };
-        draft.push(write, why.join("; "));
+        draft.push(rule_edit(world, rule, object), why.join("; "));
+    }
+}
+
+/// The write that makes `object` of a DestinationRule.
+pub(super) fn rule_edit(world: &World, rule: &DestinationRule, object: Value) -> Write {
+    Write::EditRoute {
+        kind: RouteKind::DestinationRule,
+        namespace: world.rollout.namespace.clone(),
+        name: rule.name.clone(),
+        resource_version: rule.resource_version.clone(),
+        from: Box::new((*rule.object).clone()),
+        to: Box::new(object),
     }
 }
 
