@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{App, list},
-    recorder::Seen,
     scenario::{Scenario, apart, scenario},
+    support::recorder::Seen,
     support::{
         audit,
         cluster::Cluster,
@@ -219,9 +219,10 @@ fn workloads_are_read_only_once_a_rollout_names_one() {
         user.apply(&list(&parts)).await;
         user.apply(&rollout(&app)).await;
         healthy("web").await;
-        let listed = until("Deployments to be listed", crate::scenario::PATIENCE, async || {
-            reads().contains("deployments").then_some(())
-        });
+        let listed =
+            until("Deployments to be listed", crate::support::namespace::PATIENCE, async || {
+                reads().contains("deployments").then_some(())
+            });
         listed.await.expect("Deployments are listed");
         assert!(!reads().contains("podtemplates"), "{:?}", reads());
         drop(controller);

@@ -42,7 +42,7 @@ impl Random {
 /// Kills the controller after so many more changes in the namespace, whatever they are.
 async fn kill_after(scenario: &Scenario, controller: Controller, changes: usize) {
     let until = scenario.seen().changes.len() + changes;
-    let done = |seen: &crate::recorder::Seen| {
+    let done = |seen: &crate::support::recorder::Seen| {
         let status = &seen.get("Rollout", "web")["status"];
         status["phase"] == "Healthy" && status["history"][0]["images"][0] == "app:v2"
     };

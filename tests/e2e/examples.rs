@@ -10,9 +10,9 @@ use sluice::{
 };
 
 use crate::{
-    recorder::Seen,
     scenario::{Scenario, scenario},
     support::package,
+    support::recorder::Seen,
 };
 
 /// Kinds that this control plane does not serve.

@@ -33,7 +33,6 @@ mod leaders;
 mod overtaken;
 mod pipelines;
 mod promql;
-mod recorder;
 mod scenario;
 mod seeds;
 mod simulated;

@@ -25,8 +25,8 @@ use sluice::{
 };
 
 use crate::{
-    recorder::Seen,
     scenario::{Scenario, on_runtime},
+    support::recorder::Seen,
     support::stories,
 };
 

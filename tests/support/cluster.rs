@@ -40,11 +40,16 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a control plane and installs what the controller needs.
     pub async fn start(folder: PathBuf) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// The same, with further flags for the control plane.
+    pub async fn start_with(folder: PathBuf, flags: &[&str]) -> Self {
         let binary = package().join("target/cluster/testcluster");
         assert!(binary.exists(), "no control plane to test on: run tests/cluster/build.sh first");
         let kubeconfig = folder.join("admin.kubeconfig");
         let audit_log = folder.join("audit.log");
-        let process = launch(&binary, &folder, &kubeconfig, &audit_log).await;
+        let process = launch(&binary, &folder, flags, &kubeconfig, &audit_log).await;
         let admin = User { kubeconfig: kubeconfig.clone(), namespace: String::new() };
         let controller_kubeconfig = folder.join("controller.kubeconfig");
         install(&admin).await;
@@ -83,7 +88,13 @@ impl Cluster {
     }
 }
 
-async fn launch(binary: &Path, folder: &Path, kubeconfig: &Path, audit_log: &Path) -> Child {
+async fn launch(
+    binary: &Path,
+    folder: &Path,
+    flags: &[&str],
+    kubeconfig: &Path,
+    audit_log: &Path,
+) -> Child {
     let log = std::fs::File::create(folder.join("testcluster.log")).expect("the folder is ours");
     let mut process = Command::new(binary)
         .arg("-until-stdin-closes")
@@ -91,6 +102,7 @@ async fn launch(binary: &Path, folder: &Path, kubeconfig: &Path, audit_log: &Pat
         .arg(kubeconfig)
         .arg("-audit-log")
         .arg(audit_log)
+        .args(flags)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -48,7 +48,12 @@ impl Prometheus {
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: tests\n  \
              honor_labels: true\n  static_configs: [{{targets: ['{exporter}']}}]\n"
         );
-        let prometheus = Self { url: launch(folder, &config).await, counters };
+        Self { counters, ..Self::scraping(folder, &config).await }
+    }
+
+    /// Starts one that scrapes what this configuration says.
+    pub async fn scraping(folder: &Path, config: &str) -> Self {
+        let prometheus = Self { url: launch(folder, config).await, counters: Counters::default() };
         let up =
             until("Prometheus", PATIENCE, async || prometheus.query("up").await.first().copied());
         up.await.unwrap_or_else(|error| panic!("{error}; see {}/prometheus.log", folder.display()));

@@ -24,9 +24,11 @@ fn a_malformed_rollout_in_the_cluster_disturbs_no_other() {
             app.rollout().replace(r#""replicas":3"#, r#""replicas":3,"minReadySeconds":"ten""#);
         let malformed = malformed.replace(r#""name":"web""#, r#""name":"bad""#);
         // The API server takes a moment to forget the schema.
-        let stored = until("the old schema to be gone", crate::scenario::PATIENCE, async || {
-            (user.kubectl("apply --validate=false -f -", &malformed).await.code == 0).then_some(())
-        });
+        let stored =
+            until("the old schema to be gone", crate::support::namespace::PATIENCE, async || {
+                (user.kubectl("apply --validate=false -f -", &malformed).await.code == 0)
+                    .then_some(())
+            });
         stored.await.unwrap();
         cluster.install_crds().await;
         let options = Options { name: "controller".into(), ..Options::default() };
@@ -34,10 +36,11 @@ fn a_malformed_rollout_in_the_cluster_disturbs_no_other() {
         user.apply(&app.manifests()).await;
         let healthy = "wait rollout/web --for=condition=Healthy --timeout=90s";
         user.kubectl(healthy, "").await.expect("the good one is healthy");
-        let seen = until("the bad one to be told", crate::scenario::PATIENCE, async || {
-            let log = std::fs::read_to_string(&controller.log).ok()?;
-            log.contains("malformed Rollout").then_some(())
-        });
+        let seen =
+            until("the bad one to be told", crate::support::namespace::PATIENCE, async || {
+                let log = std::fs::read_to_string(&controller.log).ok()?;
+                log.contains("malformed Rollout").then_some(())
+            });
         seen.await.unwrap();
         assert_eq!(controller.get("healthz").await.as_deref(), Some("ok\n"));
         user.apply(&app.clone().image("app:v2").rollout()).await;

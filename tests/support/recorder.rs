@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use futures::StreamExt;
@@ -41,6 +42,8 @@ const KINDS: [(&str, &str, &str, &str); 12] = [
 pub struct Seen {
     /// The changes, each kind's in order.
     pub changes: Vec<Change>,
+    /// When each of them was seen here.
+    pub times: Vec<Instant>,
     /// The present objects.
     pub present: BTreeMap<Key, Arc<Value>>,
     /// The last version at the last action of people.
@@ -63,6 +66,18 @@ impl Seen {
     pub fn history(&self, kind: &'static str, name: &str) -> impl Iterator<Item = &Value> {
         let of_object = move |change: &&Change| change.key.0 == kind && change.key.1 == name;
         self.changes.iter().filter(of_object).filter_map(|change| change.object.as_deref())
+    }
+
+    /// All states that an object has had, oldest first, each with the moment when it was seen.
+    pub fn timeline(
+        &self,
+        kind: &'static str,
+        name: &str,
+    ) -> impl Iterator<Item = (Instant, &Value)> {
+        let of_object =
+            move |(change, _): &(&Change, &Instant)| change.key.0 == kind && change.key.1 == name;
+        let changes = self.changes.iter().zip(&self.times).filter(of_object);
+        changes.filter_map(|(change, at)| Some((*at, change.object.as_deref()?)))
     }
 
     /// The changes in the order in which the API server made them.
@@ -100,6 +115,7 @@ impl Seen {
             None => self.present.remove(&key),
         };
         self.changes.push(Change { key, version, object });
+        self.times.push(Instant::now());
     }
 }
 
