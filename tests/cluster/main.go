@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"sync"
@@ -33,8 +34,8 @@ const (
 )
 
 type config struct {
-	dir, kubeconfig, auditLog string
-	nodes                     int
+	dir, kubeconfig, auditLog, pods string
+	nodes                           int
 }
 
 func main() {
@@ -43,6 +44,7 @@ func main() {
 	flag.StringVar(&c.dir, "dir", "", "data folder, must be empty (default: a temporary one, removed at the end)")
 	flag.IntVar(&c.nodes, "nodes", 3, "number of fake nodes")
 	flag.StringVar(&c.auditLog, "audit-log", "", "file for the API server's audit log, JSON lines (default: none)")
+	flag.StringVar(&c.pods, "pods", "", "program that serves each pod on its own address, a process a pod (default: none, pods are played)")
 	untilStdinCloses := flag.Bool("until-stdin-closes", false, "also end when stdin closes or the parent process dies")
 	klog.InitFlags(nil)
 	flag.Parse()
@@ -66,6 +68,11 @@ func run(ctx context.Context, c config) error {
 	begin := time.Now()
 	report := func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, "testcluster: %7.3fs %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, args...))
+	}
+	if c.pods != "" {
+		if _, err := exec.LookPath(c.pods); err != nil {
+			return fmt.Errorf("-pods must name a program: %w", err)
+		}
 	}
 	dir, cleanUp, err := dataDir(c.dir)
 	if err != nil {
@@ -132,7 +139,7 @@ func run(ctx context.Context, c config) error {
 	clients.spawn("metrics API", metrics.run)
 	clients.spawn("kube-controller-manager", func(ctx context.Context) error { return runControllerManager(ctx, dir, api) })
 	clients.spawn("kube-scheduler", func(ctx context.Context) error { return runScheduler(ctx, dir, api) })
-	clients.spawn("fake kubelet", func(ctx context.Context) error { return kubelet.Run(ctx, client, c.nodes) })
+	clients.spawn("fake kubelet", func(ctx context.Context) error { return kubelet.Run(ctx, client, c.nodes, c.pods) })
 	if err := poll(ctx, failed, func(ctx context.Context) bool { return schedulable(ctx, client, c.nodes) }); err != nil {
 		return endedOr(ctx, "waiting for nodes", err)
 	}

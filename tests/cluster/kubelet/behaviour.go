@@ -23,6 +23,7 @@ const (
 	exitCodeAnnotation       = prefix + "exit-code"        // ends with this code; a Job's pod ends with 0 without it
 	hangAnnotation           = prefix + "hang"             // "true": a Job's pod never ends
 	terminateAfterAnnotation = prefix + "terminate-after"  // time from deletion to disappearing, at most the grace period; default 0
+	killAnnotation           = prefix + "kill"             // each new value kills a served pod's process once
 )
 
 const defaultDelay = 300 * time.Millisecond
@@ -36,13 +37,26 @@ type behaviour struct {
 	exitCode                          *int32         // nil: does not end by itself
 	neverReady, pullError             bool
 	restart                           corev1.RestartPolicy
+	served                            *facts // nil: no process serves the pod, time alone decides
 }
 
 // behaviourOf reads a pod's annotations and its containers' image tags.
-func behaviourOf(pod *corev1.Pod) behaviour {
+func behaviourOf(pod *corev1.Pod) behaviour { return readBehaviour(pod, strings.Contains) }
+
+// servedBehaviourOf does so for a pod that a process serves. Only whole words
+// of a tag count: crash5s is for the process, crash for the kubelet.
+func servedBehaviourOf(pod *corev1.Pod, f facts) behaviour {
+	b := readBehaviour(pod, func(tag, word string) bool {
+		return strings.Contains("-"+tag+"-", "-"+word+"-")
+	})
+	b.served = &f
+	return b
+}
+
+func readBehaviour(pod *corev1.Pod, has func(tag, word string) bool) behaviour {
 	tagHas := func(word string) bool {
 		for _, c := range pod.Spec.Containers {
-			if strings.Contains(tag(c.Image), word) {
+			if has(tag(c.Image), word) {
 				return true
 			}
 		}
@@ -70,8 +84,7 @@ func behaviourOf(pod *corev1.Pod) behaviour {
 
 // exitCodeOf is nil for a pod that runs on. Only a Job's pods end unasked.
 func exitCodeOf(pod *corev1.Pod, tagHas func(string) bool) *int32 {
-	owner := metav1.GetControllerOf(pod)
-	job := owner != nil && owner.Kind == "Job"
+	job := ofAJob(pod)
 	if job && boolOr(pod, hangAnnotation, tagHas("hang")) {
 		return nil
 	}
@@ -87,6 +100,11 @@ func exitCodeOf(pod *corev1.Pod, tagHas func(string) bool) *int32 {
 		code = 1
 	}
 	return &code
+}
+
+func ofAJob(pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	return owner != nil && owner.Kind == "Job"
 }
 
 // tag is the part of an image's name after the colon, without a digest.

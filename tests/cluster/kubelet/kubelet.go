@@ -1,6 +1,7 @@
 // Package kubelet plays the kubelet of every node without running a container:
 // it watches pods that are bound to a node and writes the status that a real
 // kubelet would, as the pod's annotations and image tags ask (behaviour.go).
+// Given a program, it serves every pod with a process of it (process.go).
 package kubelet
 
 import (
@@ -30,24 +31,34 @@ const (
 )
 
 type kubelet struct {
-	client kubernetes.Interface
-	pods   listers.PodLister
-	queue  workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	client    kubernetes.Interface
+	pods      listers.PodLister
+	queue     workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	program   string         // serves the pods; empty: none does
+	processes sync.WaitGroup // those that have not ended
 
-	mu     sync.Mutex // guards the map; a life itself belongs to the worker that holds its key
-	lives  map[cache.ObjectName]*life
+	mu     sync.Mutex // guards the map; a played pod itself belongs to the worker that holds its key
+	played map[cache.ObjectName]*played
 	lastIP uint32
 }
 
+// played is one pod's life, and the process of its latest run if it is served.
+type played struct {
+	*life
+	process *process
+	killed  map[string]bool // values of the kill annotation that had their effect
+}
+
 // Run registers the nodes, keeps their leases fresh and plays every bound pod's
-// life until ctx ends.
-func Run(ctx context.Context, client kubernetes.Interface, nodes int) error {
+// life until ctx ends. With a program it serves the pods, Jobs' apart, by it.
+func Run(ctx context.Context, client kubernetes.Interface, nodes int, program string) error {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	informer := factory.Core().V1().Pods()
 	k := &kubelet{
-		client: client,
-		pods:   informer.Lister(),
-		lives:  map[cache.ObjectName]*life{},
+		client:  client,
+		pods:    informer.Lister(),
+		program: program,
+		played:  map[cache.ObjectName]*played{},
 		// Without the default limiter's 10 retries a second over all pods.
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](5*time.Millisecond, time.Second)),
@@ -68,6 +79,7 @@ func Run(ctx context.Context, client kubernetes.Interface, nodes int) error {
 	if !cache.WaitForCacheSync(ctx.Done(), informer.Informer().HasSynced) {
 		return errors.New("pod informer did not sync")
 	}
+	defer k.endProcesses()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer k.queue.ShutDown()
@@ -129,22 +141,28 @@ func (k *kubelet) step(ctx context.Context, key cache.ObjectName) (time.Duration
 	if err != nil || pod.Spec.NodeName == "" {
 		return 0, err
 	}
-	b, now := behaviourOf(pod), time.Now()
-	l := k.lifeOf(key, pod, now)
+	now := time.Now()
+	p := k.playedOf(key, pod, now)
 	if pod.DeletionTimestamp != nil {
-		return k.terminate(ctx, pod, b, l, now)
+		return k.terminate(ctx, pod, p, now)
 	}
-	wait := l.advance(b, now)
-	if l.stage == starting {
+	b := k.behaviourOf(pod, p)
+	wait := p.advance(b, now)
+	if b.served != nil && k.sync(key, pod, p, b) {
+		b = k.behaviourOf(pod, p)
+		wait = p.advance(b, now)
+	}
+	if p.stage == starting {
 		return wait, nil
 	}
-	return wait, k.writeStatus(ctx, pod, l.status(pod, l.ready(b), now))
+	return wait, k.writeStatus(ctx, pod, p.status(pod, p.ready(b), now))
 }
 
 // terminate lets a deleted pod linger as asked, then removes it. Like the
 // kubelet it reports the end of the containers first where somebody waits for
 // that: the Job controller, by its finalizer.
-func (k *kubelet) terminate(ctx context.Context, pod *corev1.Pod, b behaviour, l *life, now time.Time) (time.Duration, error) {
+func (k *kubelet) terminate(ctx context.Context, pod *corev1.Pod, p *played, now time.Time) (time.Duration, error) {
+	b, l := k.behaviourOf(pod, p), p.life
 	var grace time.Duration
 	if s := pod.DeletionGracePeriodSeconds; s != nil {
 		grace = time.Duration(*s) * time.Second
@@ -152,12 +170,19 @@ func (k *kubelet) terminate(ctx context.Context, pod *corev1.Pod, b behaviour, l
 	if l.deletedAt.IsZero() {
 		l.deletedAt = now
 	}
+	if p.stop(pod, grace) { // its end comes as an event
+		return 0, k.writeStatus(ctx, pod, l.status(pod, l.ready(b), now))
+	}
 	if wait := l.deletedAt.Add(min(b.terminateAfter, grace)).Sub(now); wait > 0 && l.stage != ended {
 		return wait, nil
 	}
 	if len(pod.Finalizers) > 0 {
 		if l.stage != ended {
-			l.exit(killedExitCode, corev1.RestartPolicyNever, now)
+			code := int32(killedExitCode)
+			if served := l.seen(b).exitCode; served != nil {
+				code = *served
+			}
+			l.exit(code, corev1.RestartPolicyNever, now)
 		}
 		if err := k.writeStatus(ctx, pod, l.status(pod, false, now)); err != nil {
 			return 0, err
@@ -180,23 +205,30 @@ func (k *kubelet) writeStatus(ctx context.Context, pod *corev1.Pod, status corev
 	return err
 }
 
-// lifeOf returns the pod's life so far; a new pod under an old name starts anew.
-func (k *kubelet) lifeOf(key cache.ObjectName, pod *corev1.Pod, now time.Time) *life {
+// playedOf returns what is known of the pod; a new pod under an old name starts anew.
+func (k *kubelet) playedOf(key cache.ObjectName, pod *corev1.Pod, now time.Time) *played {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	l, ok := k.lives[key]
-	if !ok || l.uid != pod.UID {
+	p, ok := k.played[key]
+	if !ok || p.uid != pod.UID {
+		if ok {
+			p.kill()
+		}
 		k.lastIP++
-		l = newLife(pod.UID, podIP(k.lastIP), now)
-		k.lives[key] = l
+		p = &played{life: newLife(pod.UID, podIP(k.lastIP), now)}
+		k.played[key] = p
 	}
-	return l
+	return p
 }
 
+// forget drops a pod that is gone. Deleted by force, it may still have a process.
 func (k *kubelet) forget(key cache.ObjectName) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.lives, key)
+	if p, ok := k.played[key]; ok {
+		p.kill()
+		delete(k.played, key)
+	}
 }
 
 // podIP is the n-th address of 10.244.0.0/16, without its first and last.

@@ -42,7 +42,16 @@ type life struct {
 	finished  time.Time // when the containers last ended
 	exitCode  int32     // how they ended
 	crashes   int32
+	runs      int32     // how often the containers began to run
 	deletedAt time.Time // when the deletion was first seen
+}
+
+// facts are what the process that serves a pod did in one run of its
+// containers, and what the pod's readiness probe found.
+type facts struct {
+	run      int32  // which run, counted from 1
+	exitCode *int32 // how the process ended, nil while it has not
+	ready    bool
 }
 
 func newLife(uid types.UID, ip string, now time.Time) *life {
@@ -92,6 +101,8 @@ func (l *life) next(b behaviour, now time.Time) (time.Time, func()) {
 func (l *life) nextExit(b behaviour, now time.Time) (time.Time, func()) {
 	crash := func() { l.exit(crashExitCode, b.restart, now) }
 	switch {
+	case l.seen(b).exitCode != nil:
+		return now, func() { l.exit(*l.seen(b).exitCode, b.restart, now) }
 	case b.crashesAtStart():
 		return l.since.Add(b.delay), crash
 	case b.exitCode != nil:
@@ -109,7 +120,7 @@ func (l *life) nextReady(b behaviour, now time.Time) (time.Time, func()) {
 	case !l.readyAt.IsZero() || b.crashesAtStart():
 	case b.ready != nil && *b.ready:
 		return now, become
-	case b.ready == nil && !b.neverReady:
+	case b.ready == nil && !b.neverReady && (b.served == nil || l.seen(b).ready):
 		return l.since.Add(b.readyAfter), become
 	}
 	return time.Time{}, nil
@@ -123,7 +134,15 @@ func (l *life) ready(b behaviour) bool {
 	if b.ready != nil {
 		return *b.ready
 	}
-	return !b.neverReady
+	return !b.neverReady && (b.served == nil || l.seen(b).ready)
+}
+
+// seen is what is known of the process in this run; nothing until it has started.
+func (l *life) seen(b behaviour) facts {
+	if b.served == nil || b.served.run != l.runs {
+		return facts{}
+	}
+	return *b.served
 }
 
 func (b behaviour) crashesAtStart() bool { return b.crashAfter != nil && *b.crashAfter == 0 }
@@ -132,6 +151,7 @@ func (l *life) enter(s stage, now time.Time) {
 	l.stage, l.since = s, now
 	if s == running {
 		l.ran, l.readyAt = now, time.Time{}
+		l.runs++
 	}
 }
 

@@ -40,7 +40,10 @@ func pod(options ...podOption) *corev1.Pod {
 
 // seen is a pod as a person would tell it: phase, readiness, state, restarts.
 func seen(l *life, p *corev1.Pod, now time.Time) string {
-	s := l.status(p, l.ready(behaviourOf(p)), now)
+	return told(l.status(p, l.ready(behaviourOf(p)), now))
+}
+
+func told(s corev1.PodStatus) string {
 	c := s.ContainerStatuses[0]
 	state := "Running"
 	switch {
@@ -100,6 +103,55 @@ func TestPodsLiveAsAsked(t *testing.T) {
 				t.Errorf("after %s: %s, want %s", c.at, got, c.want)
 			}
 		})
+	}
+}
+
+func TestServedPodsFollowTheirProcess(t *testing.T) {
+	started, ready, killed := facts{run: 1}, facts{run: 1, ready: true}, facts{run: 1, exitCode: new(int32(137))}
+	for name, c := range map[string]struct {
+		pod   *corev1.Pod
+		facts facts
+		at    time.Duration
+		want  string
+	}{
+		"waits for its delay":             {pod(), ready, 200 * time.Millisecond, "Pending ready=false ContainerCreating restarts=0"},
+		"runs before its process does":    {pod(), facts{}, time.Second, "Running ready=false Running restarts=0"},
+		"not ready before its probe":      {pod(), started, time.Hour, "Running ready=false Running restarts=0"},
+		"ready with its probe":            {pod(), ready, 300 * time.Millisecond, "Running ready=true Running restarts=0"},
+		"not ready before ready-after":    {pod(annotated("ready-after", "5s")), ready, 5 * time.Second, "Running ready=false Running restarts=0"},
+		"never ready":                     {pod(image("web:2-never-ready")), ready, time.Hour, "Running ready=false Running restarts=0"},
+		"made ready by hand":              {pod(annotated("ready", "true")), started, time.Second, "Running ready=true Running restarts=0"},
+		"made unready by hand":            {pod(annotated("ready", "false")), ready, time.Second, "Running ready=false Running restarts=0"},
+		"crashes with its process":        {pod(), killed, 500 * time.Millisecond, "Running ready=false CrashLoopBackOff restarts=1"},
+		"restarts, the old process apart": {pod(), killed, 1300 * time.Millisecond, "Running ready=false Running restarts=1"},
+		"fails if never restarted":        {pod(func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever }), killed, time.Second, "Failed ready=false exit 137 restarts=0"},
+		"crash image crashes":             {pod(image("web:2-crash")), facts{}, 700 * time.Millisecond, "Running ready=false CrashLoopBackOff restarts=1"},
+		"crash5s is for the process":      {pod(image("web:2-crash5s")), ready, time.Hour, "Running ready=true Running restarts=0"},
+		"image cannot be pulled":          {pod(image("web:2-badimage")), facts{}, time.Hour, "Pending ready=false ImagePullBackOff restarts=0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Unix(1_000_000, 0)
+			l, b := newLife("u", "10.244.0.1", begin), servedBehaviourOf(c.pod, c.facts)
+			for at := time.Duration(0); at <= c.at; at += 100 * time.Millisecond {
+				l.advance(b, begin.Add(at))
+			}
+			if got := told(l.status(c.pod, l.ready(b), begin.Add(c.at))); got != c.want {
+				t.Errorf("after %s: %s, want %s", c.at, got, c.want)
+			}
+		})
+	}
+}
+
+func TestReadinessComesAndGoesWithTheProbe(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	p, l := pod(), newLife("u", "10.244.0.1", now)
+	for i, ready := range []bool{false, true, false, true} {
+		b := servedBehaviourOf(p, facts{run: 1, ready: ready})
+		now = now.Add(time.Second)
+		l.advance(b, now)
+		if got := l.ready(b); got != ready {
+			t.Errorf("probe %d: ready is %t, want %t", i, got, ready)
+		}
 	}
 }
 
