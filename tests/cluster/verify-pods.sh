@@ -109,6 +109,7 @@ check "scaled down, one process is left" until_like 1 processes
   pod drains v1-drain3s
   pod hook v1 'lifecycle: {preStop: {sleep: {seconds: 3}}}'
   pod shell v1 'lifecycle: {preStop: {exec: {command: [sh, -c, "sleep 3"]}}}'
+  pod call v1 'lifecycle: {preStop: {httpGet: {path: "/?delay=3s", port: 8080}}}'
   pod stubborn v1 'env: [{name: ON_TERM, value: ignore}]'
   pod busy v1
   pod forced v1-drain1h
@@ -146,6 +147,7 @@ check "which was answered" grep 200 "$tmp/busy"
 check "a draining pod answers and closes" until_like "Connection: close" curl -si --max-time 5 "http://$(ip_of drains):8080/"
 check "deletion waits for preStop sleep" deleted hook 30 2900 8000
 check "deletion waits for preStop exec" deleted shell 30 2900 8000
+check "deletion waits for preStop httpGet" deleted call 30 2900 8000
 check "SIGTERM ignored: killed after the grace period" deleted stubborn 3 2900 8000
 before=$(processes)
 check "deletion by force" k delete pod forced --force --grace-period=0
