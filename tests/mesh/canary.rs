@@ -37,7 +37,7 @@ fn a_canary_by_hosts_loses_no_request() {
         stage.until_released("shop").await;
         stage.until_alone("shop").await;
         let closed = stage.close("canary of ten steps, two hosts").await;
-        closed.shared(&stage.weights(), "v2").lost_at_most(0, "");
+        closed.shared(&stage.weights_to_promotion(), "v2").lost_at_most(0, "");
     });
 }
 
@@ -50,6 +50,6 @@ fn a_canary_by_subsets_loses_no_request() {
         stage.until_released("shop").await;
         stage.until_alone("shop").await;
         let closed = stage.close("canary of ten steps, two subsets").await;
-        closed.shared(&stage.weights(), "v2").lost_at_most(0, "");
+        closed.shared(&stage.weights_to_promotion(), "v2").lost_at_most(0, "");
     });
 }

@@ -39,7 +39,7 @@ fn a_controller_killed_at_every_step_loses_no_request() {
         stage.until_released("shop").await;
         stage.until_alone("shop").await;
         let closed = stage.close("the controller killed at every step").await;
-        closed.shared(&stage.weights(), "v2").lost_at_most(0, "");
+        closed.shared(&stage.weights_to_promotion(), "v2").lost_at_most(0, "");
     });
 }
 
@@ -79,7 +79,7 @@ fn weights_that_gitops_puts_back_lose_no_request() {
         stage.until_released("shop").await;
         stage.until_alone("shop").await;
         let closed = stage.close("a GitOps tool that resets the weights twice at 50 %").await;
-        closed.shared(&stage.weights(), "v2").lost_at_most(0, "");
+        closed.shared(&stage.weights_to_promotion(), "v2").lost_at_most(0, "");
     });
 }
 

@@ -61,7 +61,7 @@ fn a_good_version_goes_through() {
         let status = stage.until_released("shop").await;
         stage.until_alone("shop").await;
         let closed = stage.close("judged: a good version").await;
-        closed.shared(&stage.weights(), "v2").lost_at_most(0, "promoted");
+        closed.shared(&stage.weights_to_promotion(), "v2").lost_at_most(0, "promoted");
         let runs: Vec<_> = stage.seen().all("AnalysisRun").cloned().collect();
         let measured = runs
             .iter()

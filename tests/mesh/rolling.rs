@@ -63,6 +63,8 @@ fn scaling_in_mid_release_loses_no_request() {
         stage.until_released("shop").await;
         stage.until_alone("shop").await;
         let closed = stage.close("scaled from 4 to 8, 2 and 6 at 50 %").await;
-        closed.shared(&stage.weights(), "v2").lost_at_most(0, "pods with a `preStop` of 2 s");
+        closed
+            .shared(&stage.weights_to_promotion(), "v2")
+            .lost_at_most(0, "pods with a `preStop` of 2 s");
     });
 }

@@ -1,13 +1,13 @@
 //! One test: a namespace, a controller of its own, users, and what became of their requests.
 
-use std::{ops::Deref, panic::resume_unwind};
+use std::{ops::Deref, panic::resume_unwind, time::Duration};
 
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::{
     house::{House, house, on_runtime},
-    load::{Entry, Load, Sample},
+    load::{Entry, Load, Outcome, Sample},
     report::{self, Row},
     shop::{Layout, Shop},
     support::{
@@ -16,6 +16,9 @@ use crate::{
     },
     tally::{self, Tally, Weight},
 };
+
+/// The longest time that a test waits for one thing: a verdict takes minutes.
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A test and its namespace.
 pub struct Stage {
@@ -54,7 +57,8 @@ pub fn play_alone(name: &str, body: impl AsyncFnOnce(&Stage)) {
 }
 
 async fn told(house: &'static House, name: &str, body: impl AsyncFnOnce(&Stage)) {
-    let place = Namespace::open(&house.cluster, name).await;
+    let mut place = Namespace::open(&house.cluster, name).await;
+    place.patience = PATIENCE;
     let stage = Stage { house, place, controller: Mutex::default(), load: Mutex::default() };
     stage.start_controller().await;
     let ended = stage.place.told(name, body(&stage)).await;
@@ -175,11 +179,45 @@ impl Stage {
         weights
     }
 
+    /// The same for a release that was promoted: at its end both destinations reach the new version.
+    pub fn weights_to_promotion(&self) -> Vec<Weight> {
+        let mut weights = self.weights();
+        if let Some(last) = weights.last_mut().filter(|last| last.percent == 0) {
+            last.percent = 100;
+        }
+        weights
+    }
+
+    /// For each time when a request was lost what had just been written, for whoever looks for the
+    /// cause.
+    fn circumstances(&self, samples: &[Sample]) -> Vec<String> {
+        let seen = self.seen();
+        let mut told: Vec<String> = Vec::new();
+        for sample in samples.iter().filter(|sample| matches!(sample.outcome, Outcome::Lost(_))) {
+            let writes = seen.changes.iter().zip(&seen.times).filter(|(change, at)| {
+                **at <= sample.began && !["Event", "AnalysisRun"].contains(&change.key.0)
+            });
+            let mut last: Vec<String> = writes
+                .rev()
+                .take(4)
+                .map(|(change, at)| {
+                    let before = sample.began.duration_since(*at).as_millis();
+                    let gone = if change.object.is_none() { " gone" } else { "" };
+                    format!("{} {}{gone} {before} ms before", change.key.0, change.key.1)
+                })
+                .collect();
+            last.reverse();
+            told.push(format!("lost by {} after: {}", sample.entry, last.join(", ")));
+        }
+        told
+    }
+
     /// Ends the users' visits and reports what became of their requests.
     pub async fn close(&self, claim: &'static str) -> Closed {
         let load = self.load.lock().await.take().expect("users come");
         let samples = load.finish().await;
-        Closed { tally: Tally::of(&samples), samples, claim, shares: Vec::new() }
+        let circumstances = self.circumstances(&samples);
+        Closed { tally: Tally::of(&samples), samples, claim, shares: Vec::new(), circumstances }
     }
 }
 
@@ -198,6 +236,7 @@ pub struct Closed {
     pub samples: Vec<Sample>,
     claim: &'static str,
     shares: Vec<tally::Share>,
+    circumstances: Vec<String>,
 }
 
 impl Closed {
@@ -210,10 +249,16 @@ impl Closed {
     /// Writes the row of the report, and fails where more than `most` requests were lost, or a
     /// version did not have its share.
     pub fn lost_at_most(self, most: usize, note: &str) {
-        let Self { tally, claim, shares, .. } = self;
+        let Self { tally, claim, shares, circumstances, .. } = self;
         report::add(Row::new(claim, &tally, &shares, note));
         let failed = tally.failed();
-        assert!(failed <= most, "{failed} of {} requests were lost: {:#?}", tally.sent, tally.lost);
+        assert!(
+            failed <= most,
+            "{failed} of {} requests were lost: {:#?}\n{}",
+            tally.sent,
+            tally.lost,
+            circumstances.join("\n")
+        );
         let odd: Vec<String> =
             shares.iter().filter(|share| !share.is_plausible()).map(ToString::to_string).collect();
         assert!(odd.is_empty(), "the new version did not have its share: {odd:?}");

@@ -14,7 +14,7 @@ use super::{
     wait::until,
 };
 
-/// The longest time that a test waits for one thing, on a busy machine.
+/// The longest time that a test waits for one thing, on a busy machine, unless it says another.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A namespace that is recorded.
@@ -23,6 +23,8 @@ pub struct Namespace {
     pub namespace: String,
     /// A user who may do everything in it.
     pub user: User,
+    /// The longest time that the test waits for one thing.
+    pub patience: Duration,
     recorder: Recorder,
 }
 
@@ -32,7 +34,8 @@ impl Namespace {
         let line = format!("create namespace {namespace}");
         cluster.admin.kubectl(&line, "").await.expect("the namespace is new");
         let recorder = Recorder::start(&cluster.client, namespace);
-        Self { namespace: namespace.to_owned(), user: cluster.user(namespace), recorder }
+        let user = cluster.user(namespace);
+        Self { namespace: namespace.to_owned(), user, patience: PATIENCE, recorder }
     }
 
     /// Runs `body`, and checks afterwards what always holds.
@@ -65,12 +68,12 @@ impl Namespace {
     /// Waits until `look` finds what it looks for, looking after each change in the namespace.
     pub async fn until<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
         let found = self.in_time(look).await;
-        found.unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain for {what}"))
+        found.unwrap_or_else(|| panic!("waited {:?} in vain for {what}", self.patience))
     }
 
     /// The same; none if it waited in vain.
     pub async fn in_time<T>(&self, look: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
-        timeout(PATIENCE, self.recorder.until(look)).await.ok()
+        timeout(self.patience, self.recorder.until(look)).await.ok()
     }
 
     /// Waits until the Rollout's present spec has been looked at and its status satisfies `is`.
@@ -153,7 +156,7 @@ impl Namespace {
 
     /// Looks until `look` finds what it looks for, where no watch shows it.
     pub async fn poll<T>(&self, what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-        until(what, PATIENCE, look).await.unwrap_or_else(|error| panic!("{error}"))
+        until(what, self.patience, look).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The states of the Rollouts and the last Events, for a test that failed.
