@@ -42,7 +42,8 @@ fn an_abort_where_stable_had_shrunk_loses_no_request() {
         let shop = stage
             .shop(Layout::Hosts, TO_EIGHTY)
             .set("/strategy/canary/dynamicStableScale", "true")
-            .set("/replicas", "5");
+            .set("/replicas", "5")
+            .lingering();
         stage.open_shop(&shop).await;
         stage.release(&shop, "shop:v2").await;
         until_eighty(stage).await;
@@ -50,7 +51,7 @@ fn an_abort_where_stable_had_shrunk_loses_no_request() {
         stage.until_rolled_back("shop").await;
         stage.until_alone("shop").await;
         let closed = stage.close("abort at 80 %, stable had shrunk with its weight").await;
-        closed.shared(&stage.weights(), "v2").lost_at_most(0, "");
+        closed.shared(&stage.weights(), "v2").lost_at_most(0, "pods with a `preStop` of 2 s");
     });
 }
 

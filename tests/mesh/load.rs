@@ -78,7 +78,12 @@ impl Entry {
 
     /// Whether a version answers now.
     pub async fn is_served(&self) -> bool {
-        matches!(ask(&self.client(), &self.url).await, Outcome::Served(_))
+        matches!(self.once().await, Outcome::Served(_))
+    }
+
+    /// What becomes of one request.
+    pub async fn once(&self) -> Outcome {
+        ask(&self.client(), &self.url).await.0
     }
 
     fn client(&self) -> Client {
@@ -119,6 +124,8 @@ pub struct Sample {
     pub ended: Instant,
     /// The way in.
     pub entry: &'static str,
+    /// The pod that answered; empty if none did.
+    pub pod: String,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -170,8 +177,8 @@ async fn come(entry: Entry, samples: Arc<Mutex<Vec<Sample>>>, mut stopped: watch
                 let samples = samples.clone();
                 requests.spawn(async move {
                     let began = Instant::now();
-                    let outcome = ask(&client, &url).await;
-                    let sample = Sample { began, ended: Instant::now(), entry: name, outcome };
+                    let (outcome, pod) = ask(&client, &url).await;
+                    let sample = Sample { began, ended: Instant::now(), entry: name, pod, outcome };
                     samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
                 });
                 while requests.try_join_next().is_some() {}
@@ -183,11 +190,11 @@ async fn come(entry: Entry, samples: Arc<Mutex<Vec<Sample>>>, mut stopped: watch
     while requests.join_next().await.is_some() {}
 }
 
-/// Sends one request and reads its answer to the end.
-async fn ask(client: &Client, url: &str) -> Outcome {
+/// Sends one request and reads its answer to the end. Returns also which pod answered.
+async fn ask(client: &Client, url: &str) -> (Outcome, String) {
     let answer = match client.get(url).send().await {
         Ok(answer) => answer,
-        Err(error) => return Outcome::Lost(chain(&error)),
+        Err(error) => return (Outcome::Lost(chain(&error)), String::new()),
     };
     let status = answer.status();
     let header = |name: &str| {
@@ -195,12 +202,14 @@ async fn ask(client: &Client, url: &str) -> Outcome {
         Some(value.to_owned())
     };
     let (version, ours) = (header("x-version"), header("x-app-error").is_some());
-    match (answer.text().await, version) {
+    let pod = header("x-pod").unwrap_or_default();
+    let outcome = match (answer.text().await, version) {
         (Err(error), _) => Outcome::Lost(format!("the answer broke off: {}", chain(&error))),
         (Ok(_), Some(version)) if status.is_success() => Outcome::Served(version),
         (Ok(_), Some(version)) if ours => Outcome::AppError(version),
         (Ok(text), _) => Outcome::Lost(format!("{status}: {}", text.trim())),
-    }
+    };
+    (outcome, pod)
 }
 
 /// An error with its causes.

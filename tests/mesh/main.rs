@@ -26,6 +26,7 @@ mod disturbed;
 mod house;
 mod judged;
 mod load;
+mod measured;
 mod proxy;
 mod report;
 mod rolling;

@@ -6,17 +6,12 @@ use crate::{
     stage::{Stage, play},
 };
 
-/// What a pod needs that leaves a live Service: it serves on until the proxies know.
-fn lingering(shop: Shop) -> Shop {
-    shop.set("/template/spec/containers/0/lifecycle", "{preStop: {sleep: {seconds: 2}}}")
-}
-
 const BY_ONE: &str = "{maxSurge: 1, maxUnavailable: 0}";
 
 #[test]
 fn a_rolling_release_loses_no_request_where_pods_linger() {
     play("rolling", async |stage| {
-        let shop = lingering(stage.shop(Layout::Rolling, BY_ONE).set("/replicas", "4"));
+        let shop = stage.shop(Layout::Rolling, BY_ONE).set("/replicas", "4").lingering();
         roll(stage, &shop, "rolling, pods with a `preStop` of 2 s").await;
     });
 }
@@ -46,7 +41,7 @@ async fn roll(stage: &Stage, shop: &Shop, claim: &'static str) {
 fn scaling_in_mid_release_loses_no_request() {
     play("scaled", async |stage| {
         let steps = "{steps: [{setWeight: 50}, {pause: {}}], scaleDownDelay: 0s}";
-        let shop = lingering(stage.shop(Layout::Hosts, steps).set("/replicas", "4"));
+        let shop = stage.shop(Layout::Hosts, steps).set("/replicas", "4").lingering();
         stage.open_shop(&shop).await;
         stage.release(&shop, "shop:v2").await;
         stage.until_paused_at("shop", 2).await;

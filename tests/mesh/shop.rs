@@ -68,6 +68,12 @@ impl Shop {
         self.set("/template/spec/containers/0/image", &format!("{image:?}"))
     }
 
+    /// The same with what pods need that leave a live Service: they serve on until the proxies know
+    /// that they go.
+    pub fn lingering(self) -> Self {
+        self.set("/template/spec/containers/0/lifecycle", "{preStop: {sleep: {seconds: 2}}}")
+    }
+
     /// The same with Istio's own retries: two more attempts where nothing was answered.
     pub fn retried(mut self) -> Self {
         self.route = json!({});

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use crate::{
     house::{House, house, on_runtime},
     load::{Entry, Load, Outcome, Sample},
-    report::{self, Row},
+    report,
     shop::{Layout, Shop},
     support::{
         controller::{Controller, Options},
@@ -250,7 +250,7 @@ impl Closed {
     /// version did not have its share.
     pub fn lost_at_most(self, most: usize, note: &str) {
         let Self { tally, claim, shares, circumstances, .. } = self;
-        report::add(Row::new(claim, &tally, &shares, note));
+        report::requests(claim, &tally, &shares, note);
         let failed = tally.failed();
         assert!(
             failed <= most,
