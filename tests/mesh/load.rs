@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::StreamExt;
 use reqwest::{
     Client,
     header::{HOST, HeaderMap, HeaderName, HeaderValue},
@@ -79,6 +80,17 @@ impl Entry {
     /// Whether a version answers now.
     pub async fn is_served(&self) -> bool {
         matches!(self.once().await, Outcome::Served(_))
+    }
+
+    /// What becomes of so many requests, ten at a time, and how long each takes.
+    pub async fn several(&self, requests: usize) -> Vec<(Outcome, Duration)> {
+        let client = self.client();
+        let timed = (0..requests).map(|_| async {
+            let began = Instant::now();
+            let (outcome, _) = ask(&client, &self.url).await;
+            (outcome, began.elapsed())
+        });
+        futures::stream::iter(timed).buffer_unordered(10).collect().await
     }
 
     /// What becomes of one request.

@@ -30,6 +30,8 @@ mod measured;
 mod proxy;
 mod report;
 mod rolling;
+mod routes;
+mod seeds;
 mod shop;
 mod stage;
 mod tally;

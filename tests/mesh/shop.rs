@@ -114,8 +114,7 @@ impl Shop {
     /// The weight of the new version in percent, as the routes show it.
     pub fn weight(route: &Value) -> Option<u8> {
         let http = route["spec"]["http"].as_array()?;
-        let primary = http.iter().find(|route| route["name"] == "primary")?;
-        let new = primary["route"].as_array()?.get(1)?;
+        let new = http.iter().find_map(|route| route["route"].as_array()?.get(1))?;
         u8::try_from(new["weight"].as_u64()?).ok()
     }
 
