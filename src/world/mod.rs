@@ -7,6 +7,7 @@
 //! (weights, selector, labels) as it is. It is deliberately not persisted: after a restart it begins
 //! anew, so that a delay counted from it can only become longer, never shorter.
 
+pub mod drain;
 pub mod fingerprint;
 pub mod quantity;
 
@@ -65,6 +66,10 @@ pub struct World {
     pub held_rules: BTreeMap<String, DestinationRule>,
     /// Evictions that a PodDisruptionBudget refused, by pod: when, and in which words.
     pub refused_evictions: BTreeMap<String, (Timestamp, String)>,
+    /// Whether there is a Prometheus to ask for requests.
+    pub has_metrics: bool,
+    /// What is known of the requests to revisions whose pods are due to go, by revision.
+    pub drains: BTreeMap<String, drain::Drain>,
     /// Whether an autoscaler scales it.
     pub autoscaled: bool,
     /// Whether the cluster serves Istio's route kinds.
@@ -154,6 +159,8 @@ impl World {
             destination_rule: None,
             held_rules: BTreeMap::new(),
             refused_evictions: BTreeMap::new(),
+            has_metrics: false,
+            drains: BTreeMap::new(),
             autoscaled: false,
             istio_served: false,
             templates: BTreeMap::new(),
