@@ -33,10 +33,10 @@ impl Drains {
     pub fn asked(&self, key: &Key, revision: &str, since: Timestamp, now: Timestamp) {
         let mut known = self.known();
         let revisions = known.entry(key.clone()).or_default();
-        let new = Drain { since, begun: now, at: now, evidence: Evidence::Unknown, flowed: None };
+        let new = Drain { since, begun: now, at: now, evidence: None, flowed: None };
         let drain = revisions.entry(revision.to_owned()).or_insert(new);
         if drain.since != since {
-            (drain.since, drain.evidence) = (since, Evidence::Unknown);
+            (drain.since, drain.evidence) = (since, None);
         }
         drain.at = now;
     }
@@ -56,11 +56,11 @@ impl Drains {
         drain.at = now;
         match evidence {
             // Who was seen to send is not taken to have stopped because nobody says so.
-            Evidence::NoAnswer if drain.flowed.is_some() => return,
+            Evidence::NoAnswer if drain.flowed.is_some() && drain.evidence.is_some() => return,
             Evidence::Flowing(_) => drain.flowed = Some(now),
             _ => {}
         }
-        drain.evidence = evidence;
+        drain.evidence = Some(evidence);
     }
 
     /// Forgets what is known of all revisions but these.
@@ -92,13 +92,17 @@ mod tests {
         drains.asked(&key, "abc", at(10), at(40));
         drains.answered(&key, "abc", at(10), flowing.clone(), at(41));
         drains.answered(&key, "abc", at(10), Evidence::NoAnswer, at(46));
-        assert_eq!(drains.of(&key)["abc"].evidence, flowing);
+        assert_eq!(drains.of(&key)["abc"].evidence, Some(flowing.clone()));
         drains.answered(&key, "abc", at(9), Evidence::Quiet, at(47));
-        assert_eq!(drains.of(&key)["abc"].evidence, flowing, "that was another question");
+        assert_eq!(
+            drains.of(&key)["abc"].evidence,
+            Some(flowing.clone()),
+            "that was another question"
+        );
         drains.asked(&key, "abc", at(50), at(51));
         let known = drains.of(&key)["abc"].clone();
         assert_eq!((known.begun, known.flowed), (at(40), Some(at(41))), "the bound stays");
-        assert_eq!(known.evidence, Evidence::Unknown);
+        assert_eq!(known.evidence, None);
         drains.keep(&key, ["other"].into_iter());
         assert!(drains.of(&key).is_empty());
     }

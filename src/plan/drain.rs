@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Draft, Held, gate::Traffic, messages};
+use super::{Draft, Held, gate::Traffic, messages, scale};
 use crate::{
     api::{CANONICAL_REVISION_LABEL, Duration},
     world::{
         ReplicaSet, World,
-        drain::{Drain, Evidence},
+        drain::{Drain, Evidence, Flow},
     },
 };
 
@@ -56,19 +56,23 @@ pub(super) fn may_go(
         return None;
     };
     // An answer about an earlier time proves nothing of this one.
-    let evidence = if known.since == since { &known.evidence } else { &Evidence::Unknown };
+    let evidence = known.evidence.as_ref().filter(|_| known.since == since);
     let over = |from: Timestamp, time: Duration| time.after(from) <= world.now;
-    let deadline = world.rollout.spec.progress_deadline;
-    let patient = !over(known.flowed.unwrap_or(known.begun), PATIENCE);
-    match evidence {
-        Evidence::Quiet | Evidence::NoAnswer => return drained,
-        Evidence::NoSeries if known.flowed.is_none() => return drained,
-        Evidence::NoSeries | Evidence::Unknown if !patient => return drained,
-        Evidence::Flowing(flow) if over(known.begun, deadline) => {
-            draft.note(messages::drain_overdue(&set.revision, flow, deadline));
-            return Some(messages::still_reached(&set.revision, deadline));
+    let impatient = over(known.flowed.unwrap_or(known.begun), PATIENCE);
+    // A release that waits for the room of these pods waits for proof, not for a scrape.
+    let crowded = draft.in_release() && scale::is_crowded(world, &draft.target, world.desired());
+    match (evidence, known.flowed) {
+        (Some(Evidence::Quiet | Evidence::NoAnswer), _) | (Some(Evidence::NoSeries), None) => {
+            return drained;
         }
-        Evidence::NoSeries | Evidence::Unknown | Evidence::Flowing(_) => {}
+        (Some(Evidence::Unknown), None) if impatient || crowded => return drained,
+        (Some(Evidence::NoSeries | Evidence::Unknown) | None, _) if impatient => return drained,
+        _ => {}
+    }
+    let deadline = world.rollout.spec.progress_deadline;
+    if known.flowed.is_some() && over(known.begun, deadline) {
+        draft.note(messages::drain_overdue(&set.revision, flow(known), deadline));
+        return Some(messages::still_reached(&set.revision, deadline));
     }
     hold(draft, set, since, known, deadline);
     if known.since != since || over(known.at, LOOK_AGAIN) {
@@ -86,15 +90,19 @@ fn hold(draft: &mut Draft, set: &ReplicaSet, since: Timestamp, known: &Drain, de
     }
     let revision = &set.revision;
     let until = deadline.after(known.begun);
-    let flow = match &known.evidence {
-        Evidence::Flowing(flow) => Some(flow),
-        _ => None,
-    };
     draft.held.push(Held {
         text: messages::held(revision, since, until),
         mark: messages::held_mark(revision),
-        note: messages::drain_held(revision, flow, since, until),
+        note: messages::drain_held(revision, flow(known), since, until),
     });
+}
+
+/// The requests that were seen last, if the last answer tells of some.
+fn flow(known: &Drain) -> Option<&Flow> {
+    match &known.evidence {
+        Some(Evidence::Flowing(flow)) => Some(flow),
+        _ => None,
+    }
 }
 
 fn ask(world: &World, draft: &mut Draft, traffic: &Traffic, set: &ReplicaSet, since: Timestamp) {

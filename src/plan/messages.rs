@@ -298,11 +298,15 @@ pub(super) fn drain_held(
     note(Reason::DrainHeld, true, text)
 }
 
-pub(super) fn drain_overdue(revision: &str, flow: &Flow, deadline: crate::api::Duration) -> Note {
+pub(super) fn drain_overdue(
+    revision: &str,
+    flow: Option<&Flow>,
+    deadline: crate::api::Duration,
+) -> Note {
     let text = format!(
         "{}, though no route leads to it; its pods go nevertheless, progressDeadline ({deadline}) is \
          over",
-        flowing(revision, Some(flow))
+        flowing(revision, flow)
     );
     note(Reason::DrainOverdue, true, text)
 }

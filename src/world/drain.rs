@@ -60,8 +60,8 @@ pub struct Drain {
     pub begun: Timestamp,
     /// When it was last asked or answered.
     pub at: Timestamp,
-    /// The last answer.
-    pub evidence: Evidence,
+    /// The last answer about this time; none as long as there is none.
+    pub evidence: Option<Evidence>,
     /// When requests were last seen.
     pub flowed: Option<Timestamp>,
 }
@@ -194,7 +194,7 @@ mod tests {
             ),
             ("growth across it proves nothing", &[(95, 3.0), (110, 7.0)], Evidence::Unknown),
             ("no scrape after it yet", &[(84, 7.0), (99, 7.0)], Evidence::Unknown),
-            ("a scrape at the instant is after it", &[(85, 7.0), (100, 7.0)], Evidence::Quiet),
+            ("a scrape at the instant is after it", &[(80, 7.0), (100, 7.0)], Evidence::Quiet),
             ("one sample alone", &[(110, 4.0)], Evidence::Unknown),
             ("a restarted proxy that sends", &[(110, 90.0), (125, 4.0)], flowing(4, 15)),
             ("a restarted proxy that does not", &[(110, 90.0), (125, 0.0)], Evidence::Quiet),
