@@ -58,7 +58,9 @@ pub(super) fn may_go(
     // An answer about an earlier time proves nothing of this one.
     let evidence = known.evidence.as_ref().filter(|_| known.since == since);
     let over = |from: Timestamp, time: Duration| time.after(from) <= world.now;
-    let impatient = over(known.flowed.unwrap_or(known.begun), PATIENCE);
+    // With each route that is written anew, a proxy that was seen to lag must be looked at anew.
+    let from = known.flowed.map_or(known.begun, |flowed| flowed.max(since));
+    let impatient = over(from, PATIENCE);
     // A release that waits for the room of these pods waits for proof, not for a scrape.
     let crowded = draft.in_release() && scale::is_crowded(world, &draft.target, world.desired());
     match (evidence, known.flowed) {
@@ -74,7 +76,7 @@ pub(super) fn may_go(
         draft.note(messages::drain_overdue(&set.revision, flow(known), deadline));
         return Some(messages::still_reached(&set.revision, deadline));
     }
-    hold(draft, set, since, known, deadline);
+    hold(world, draft, set);
     if known.since != since || over(known.at, LOOK_AGAIN) {
         ask(world, draft, traffic, set, since);
     } else {
@@ -83,17 +85,17 @@ pub(super) fn may_go(
     None
 }
 
-/// Says that the pods stay, once requests have been seen.
-fn hold(draft: &mut Draft, set: &ReplicaSet, since: Timestamp, known: &Drain, deadline: Duration) {
-    if known.flowed.is_none() {
-        return;
-    }
+/// Says that the pods of `set` stay, once requests have been seen.
+pub(super) fn hold(world: &World, draft: &mut Draft, set: &ReplicaSet) {
     let revision = &set.revision;
-    let until = deadline.after(known.begun);
+    let Some(known) = world.drains.get(revision).filter(|known| known.flowed.is_some()) else {
+        return;
+    };
+    let until = world.rollout.spec.progress_deadline.after(known.begun);
     draft.held.push(Held {
-        text: messages::held(revision, since, until),
+        text: messages::held(revision, known.since, until),
         mark: messages::held_mark(revision),
-        note: messages::drain_held(revision, flow(known), since, until),
+        note: messages::drain_held(revision, flow(known), known.since, until),
     });
 }
 

@@ -269,7 +269,7 @@ pub(super) fn drained(revision: &str) -> String {
 /// Stands in the status until the pods go: no number that changes at each look.
 pub(super) fn held(revision: &str, since: Timestamp, until: Timestamp) -> String {
     format!(
-        "{}, though all proxies should have left it by {}; is istiod running? They stay until {} at \
+        "{}, though all proxies should have left them by {}; is istiod running? They stay until {} at \
          most",
         held_mark(revision),
         clock(since),

@@ -278,8 +278,12 @@ pub(super) fn retire(world: &World, draft: &mut Draft, traffic: &Traffic) {
                     scale(draft, set, 0, &why);
                 }
             }
-            Err(Some(at)) => draft.check_at(at),
-            Err(None) => {}
+            Err(at) => {
+                drain::hold(world, draft, set);
+                if let Some(at) = at {
+                    draft.check_at(at);
+                }
+            }
         }
     }
 }
