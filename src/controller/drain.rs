@@ -73,7 +73,7 @@ async fn ask(context: &Context, key: &Key, question: &Question) {
     let found = prometheus::samples(&question.query, url, &context.http, TIMEOUT, now).await;
     let found = match found {
         Ok(series) => {
-            let counters: Vec<Counter> = series.into_iter().map(counter).collect();
+            let counters: Vec<Counter> = series.iter().map(counter).collect();
             evidence(&counters, question.since, now)
         }
         Err(error) => {
@@ -87,7 +87,7 @@ async fn ask(context: &Context, key: &Key, question: &Question) {
     context.caches.drains.answered(key, revision, since, found, context.clock.now());
 }
 
-fn counter(series: Series) -> Counter {
+fn counter(series: &Series) -> Counter {
     let label = |name: &str| series.labels.get(name).cloned().unwrap_or_default();
     let from = match (label("source_workload_namespace"), label("source_workload")) {
         (_, name) if name.is_empty() => name,

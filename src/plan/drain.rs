@@ -48,10 +48,8 @@ pub(super) fn may_go(
     let drained = Some(messages::drained(&set.revision));
     // A label of the user's own does not tell one revision from the next.
     let told_apart = set.pod_labels.get(CANONICAL_REVISION_LABEL) == Some(&set.revision);
-    if !world.has_metrics || !told_apart {
-        return drained;
-    }
-    let Some(known) = world.drains.get(&set.revision) else {
+    let Some(drains) = world.drains.as_ref().filter(|_| told_apart) else { return drained };
+    let Some(known) = drains.get(&set.revision) else {
         ask(world, draft, traffic, set, since);
         return None;
     };
@@ -88,9 +86,8 @@ pub(super) fn may_go(
 /// Says that the pods of `set` stay, once requests have been seen.
 pub(super) fn hold(world: &World, draft: &mut Draft, set: &ReplicaSet) {
     let revision = &set.revision;
-    let Some(known) = world.drains.get(revision).filter(|known| known.flowed.is_some()) else {
-        return;
-    };
+    let known = world.drains.as_ref().and_then(|drains| drains.get(revision));
+    let Some(known) = known.filter(|known| known.flowed.is_some()) else { return };
     let until = world.rollout.spec.progress_deadline.after(known.begun);
     draft.held.push(Held {
         text: messages::held(revision, known.since, until),

@@ -66,10 +66,9 @@ pub struct World {
     pub held_rules: BTreeMap<String, DestinationRule>,
     /// Evictions that a PodDisruptionBudget refused, by pod: when, and in which words.
     pub refused_evictions: BTreeMap<String, (Timestamp, String)>,
-    /// Whether there is a Prometheus to ask for requests.
-    pub has_metrics: bool,
-    /// What is known of the requests to revisions whose pods are due to go, by revision.
-    pub drains: BTreeMap<String, drain::Drain>,
+    /// What is known of the requests to revisions whose pods are due to go, by revision; none where
+    /// there is no Prometheus to ask.
+    pub drains: Option<BTreeMap<String, drain::Drain>>,
     /// Whether an autoscaler scales it.
     pub autoscaled: bool,
     /// Whether the cluster serves Istio's route kinds.
@@ -159,8 +158,7 @@ impl World {
             destination_rule: None,
             held_rules: BTreeMap::new(),
             refused_evictions: BTreeMap::new(),
-            has_metrics: false,
-            drains: BTreeMap::new(),
+            drains: None,
             autoscaled: false,
             istio_served: false,
             templates: BTreeMap::new(),

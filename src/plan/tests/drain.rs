@@ -1,5 +1,7 @@
 //! Old pods, due to go, and what the metrics say of requests to them.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::model::{Model, rollout, steps};
@@ -13,7 +15,7 @@ use crate::{
 fn due() -> (Model, String) {
     let mut model = Model::healthy(rollout(&steps("[{setWeight: 50}]")));
     let old = model.stable();
-    model.world.has_metrics = true;
+    model.world.drains = Some(BTreeMap::new());
     let set = model.world.revisions.iter_mut().find(|set| set.revision == old).expect("a set");
     set.pod_labels.insert(CANONICAL_REVISION_LABEL.into(), old.clone());
     model.set_image("web:2");
@@ -39,12 +41,12 @@ fn known(model: &mut Model, plan: &Plan, begun: i64, at: i64, evidence: Option<E
         evidence,
         flowed: flowing.then(|| seconds(now, at)),
     };
-    model.world.drains.insert(question.revision.clone(), drain);
+    model.world.drains.as_mut().unwrap().insert(question.revision.clone(), drain);
 }
 
-fn flowing() -> Option<Evidence> {
+fn flowing() -> Evidence {
     let from = "istio-system/gateway".to_owned();
-    Some(Evidence::Flowing(Flow { requests: 412, seconds: 15, from }))
+    Evidence::Flowing(Flow { requests: 412, seconds: 15, from })
 }
 
 #[test]
@@ -55,8 +57,7 @@ fn the_metrics_are_asked_when_the_pods_are_due_and_not_before() {
     let query = &plan.questions[0].query;
     assert!(query.contains(&format!("destination_canonical_revision=\"{old}\"")), "{query}");
     assert!(query.contains("destination_service_name=~\""), "{query}");
-    model.world.drains.clear();
-    model.world.has_metrics = false;
+    model.world.drains = None;
     assert!(model.look().questions.is_empty());
     assert_eq!(model.pods(&old), 0, "without a Prometheus time decides");
     assert!(model.look().questions.is_empty());
@@ -76,10 +77,10 @@ fn what_the_metrics_say_decides_and_nothing_waits_without_an_end() {
         ("too few scrapes", unknown.clone(), (20, 2), false, false),
         ("too few scrapes, a while ago", unknown.clone(), (20, 5), false, true),
         ("too few scrapes for a minute", unknown, (60, 2), true, false),
-        ("requests", flowing(), (61, 2), false, false),
-        ("requests, a while ago", flowing(), (61, 5), false, true),
-        ("requests until the deadline", flowing(), (599, 2), false, false),
-        ("requests at the deadline", flowing(), (600, 2), true, false),
+        ("requests", Some(flowing()), (61, 2), false, false),
+        ("requests, a while ago", Some(flowing()), (61, 5), false, true),
+        ("requests until the deadline", Some(flowing()), (599, 2), false, false),
+        ("requests at the deadline", Some(flowing()), (600, 2), true, false),
     ];
     for (case, evidence, (begun, at), goes, asks) in rows {
         let (mut model, old) = due();
@@ -100,7 +101,7 @@ fn people_are_told_once_that_pods_stay_and_once_that_they_go_nevertheless() {
         model.notes.iter().filter(|note| note.reason == reason).count()
     };
     for begun in [10, 15, 20] {
-        known(&mut model, &plan, begun, 1, flowing());
+        known(&mut model, &plan, begun, 1, Some(flowing()));
         model.look();
     }
     assert_eq!(told(&model, Reason::DrainHeld), 1);
@@ -108,7 +109,7 @@ fn people_are_told_once_that_pods_stay_and_once_that_they_go_nevertheless() {
     assert!(note.text.contains("412 requests in 15 s"), "{}", note.text);
     assert!(note.text.contains("istio-system/gateway"), "{}", note.text);
     assert_eq!(model.phase(), Some(Phase::Healthy));
-    known(&mut model, &plan, 600, 1, flowing());
+    known(&mut model, &plan, 600, 1, Some(flowing()));
     model.look();
     assert_eq!(told(&model, Reason::DrainOverdue), 1);
 }
@@ -118,7 +119,7 @@ fn a_route_that_is_written_meanwhile_asks_for_new_evidence() {
     let (mut model, old) = due();
     let plan = model.look();
     known(&mut model, &plan, 5, 1, Some(Evidence::Quiet));
-    let drain = model.world.drains.get_mut(&old).unwrap();
+    let drain = model.world.drains.as_mut().unwrap().get_mut(&old).unwrap();
     drain.since = seconds(drain.since, 30);
     let plan = model.look();
     assert_eq!(model.pods(&old), 4, "it was quiet after an earlier route");
