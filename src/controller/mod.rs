@@ -322,6 +322,16 @@ pub fn looked(
     }
 }
 
+/// Passes that may begin beside these. Looks at metrics wait for somebody else, and must not keep an
+/// abort waiting.
+fn room<'t>(working: impl Iterator<Item = &'t Touched>) -> usize {
+    WORKERS.saturating_sub(working.filter(|item| takes_room(item)).count())
+}
+
+fn takes_room(item: &Touched) -> bool {
+    !matches!(item, Touched::Drain(_))
+}
+
 /// One pass after the other, several objects at once, none twice at once.
 async fn work(
     context: &Arc<Context>,
@@ -334,12 +344,10 @@ async fn work(
     loop {
         health.beat();
         let now = context.clock.now();
-        // Looks at metrics wait for others, and must not keep an abort waiting.
-        let asking = working.values().filter(|item| matches!(item, Touched::Drain(_))).count();
-        let mut room = WORKERS.saturating_sub(passes.len() - asking.min(passes.len()));
+        let mut room = room(working.values());
         while room > 0 {
             let Some(item) = queue.take(now) else { break };
-            room -= usize::from(!matches!(item, Touched::Drain(_)));
+            room -= usize::from(takes_room(&item));
             let (context, task) = (context.clone(), item.clone());
             let handle = passes.spawn(async move {
                 let (kind, (namespace, name)) = match &task {
@@ -401,5 +409,20 @@ fn finish(
                 queue.add_at(item, later);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_at_metrics_that_wait_for_prometheus_keep_no_release_waiting() {
+        let key = |number: usize| ("shop".to_owned(), format!("web-{number}"));
+        let looks: Vec<Touched> = (0..100).map(|number| Touched::Drain(key(number))).collect();
+        assert_eq!(room(looks.iter()), WORKERS);
+        let passes: Vec<Touched> =
+            (0..WORKERS).map(|number| Touched::Rollout(key(number))).collect();
+        assert_eq!(room(looks.iter().chain(&passes)), 0);
     }
 }
