@@ -55,7 +55,9 @@ pub struct BlueGreenStrategy {
     pub post_promotion_analysis: Option<StepAnalysis>,
 
     /// How long the old revision stands by after the switch is final. Default 30s. Its template,
-    /// applied again meanwhile, is switched to at once: without analysis, and without a wait.
+    /// applied again meanwhile, is switched to at once: without analysis, and without a wait. While
+    /// Istio's metrics (in the Prometheus of `--prometheus-url`) show requests to its pods they
+    /// stay, for `progressDeadline` at most.
     #[serde(default = "thirty_seconds")]
     pub scale_down_delay: Duration,
 

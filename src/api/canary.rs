@@ -77,7 +77,9 @@ pub struct CanaryStrategy {
     pub min_pods_per_replica_set: Option<i32>,
 
     /// How long the old revision keeps its pods after a promotion. Default 30s. Its pods leave no
-    /// earlier than `traffic.istio.propagationDelay` after the last route to them is gone.
+    /// earlier than `traffic.istio.propagationDelay` after the last route to them is gone, and while
+    /// Istio's metrics (in the Prometheus of `--prometheus-url`) show requests to them they stay,
+    /// for `progressDeadline` at most.
     #[serde(default = "thirty_seconds")]
     pub scale_down_delay: Duration,
 

@@ -73,6 +73,10 @@ pub enum Reason {
     PodsUnavailable,
     /// Pods are there.
     PodsAvailable,
+    /// A revision that lost its place keeps its pods: requests still reach them.
+    DrainHeld,
+    /// Requests still reached a revision when its pods had to go.
+    DrainOverdue,
     /// All pods have been replaced by a restart.
     Restarted,
     /// A release is under way.

@@ -3,6 +3,7 @@
 
 mod analysis_run;
 pub mod clock;
+mod drain;
 mod events;
 pub mod lease;
 pub mod queue;
@@ -90,6 +91,7 @@ pub struct Context {
     /// Is told when a Rollout has changed: it may name a kind that is not watched yet.
     rollouts_changed: Notify,
     refusals: Refusals,
+    questions: drain::Questions,
     istio_version: RwLock<String>,
 }
 
@@ -102,9 +104,11 @@ impl Context {
         metrics: Arc<Metrics>,
         settings: Settings,
     ) -> Self {
+        let caches = Caches::default();
+        caches.set_has_metrics(settings.prometheus_url.as_ref().is_some_and(|url| !url.is_empty()));
         Self {
             client,
-            caches: Caches::default(),
+            caches,
             clock,
             fence,
             settings,
@@ -113,6 +117,7 @@ impl Context {
             journal: None,
             rollouts_changed: Notify::new(),
             refusals: Refusals::default(),
+            questions: drain::Questions::default(),
             istio_version: RwLock::new(String::new()),
         }
     }
@@ -162,10 +167,9 @@ impl Context {
 
     /// Whether this controller serves the object: namespace and instance are its own.
     fn serves(&self, touched: &Touched) -> bool {
-        let (Touched::Rollout(key) | Touched::Run(key)) = touched;
         let instance = match touched {
-            Touched::Rollout(_) => self.instance_of(key),
-            Touched::Run(_) => {
+            Touched::Rollout(key) | Touched::Drain(key) => self.instance_of(key),
+            Touched::Run(key) => {
                 let run = self.caches.runs.get(&key.0, &key.1);
                 let rollout = run.map(|run| run.value.rollout.clone()).unwrap_or_default();
                 self.instance_of(&(key.0.clone(), rollout))
@@ -298,6 +302,7 @@ pub async fn look(context: &Context, touched: &Touched) -> reconcile::Outcome {
     match touched {
         Touched::Rollout(key) => reconcile::rollout(context, key).await,
         Touched::Run(key) => analysis_run::reconcile(context, key).await,
+        Touched::Drain(key) => drain::look(context, key).await,
     }
 }
 
@@ -317,6 +322,16 @@ pub fn looked(
     }
 }
 
+/// Passes that may begin beside these. Looks at metrics wait for somebody else, and must not keep an
+/// abort waiting.
+fn room<'t>(working: impl Iterator<Item = &'t Touched>) -> usize {
+    WORKERS.saturating_sub(working.filter(|item| takes_room(item)).count())
+}
+
+fn takes_room(item: &Touched) -> bool {
+    !matches!(item, Touched::Drain(_))
+}
+
 /// One pass after the other, several objects at once, none twice at once.
 async fn work(
     context: &Arc<Context>,
@@ -329,13 +344,16 @@ async fn work(
     loop {
         health.beat();
         let now = context.clock.now();
-        while passes.len() < WORKERS {
+        let mut room = room(working.values());
+        while room > 0 {
             let Some(item) = queue.take(now) else { break };
+            room -= usize::from(takes_room(&item));
             let (context, task) = (context.clone(), item.clone());
             let handle = passes.spawn(async move {
                 let (kind, (namespace, name)) = match &task {
                     Touched::Rollout(key) => ("Rollout", key),
                     Touched::Run(key) => ("AnalysisRun", key),
+                    Touched::Drain(key) => ("Drain", key),
                 };
                 let span = tracing::info_span!("reconcile", kind, namespace, name);
                 let outcome = look(&context, &task).instrument(span).await;
@@ -391,5 +409,20 @@ fn finish(
                 queue.add_at(item, later);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_at_metrics_that_wait_for_prometheus_keep_no_release_waiting() {
+        let key = |number: usize| ("shop".to_owned(), format!("web-{number}"));
+        let looks: Vec<Touched> = (0..100).map(|number| Touched::Drain(key(number))).collect();
+        assert_eq!(room(looks.iter()), WORKERS);
+        let passes: Vec<Touched> =
+            (0..WORKERS).map(|number| Touched::Rollout(key(number))).collect();
+        assert_eq!(room(looks.iter().chain(&passes)), 0);
     }
 }

@@ -36,6 +36,7 @@ pub async fn rollout(context: &Context, key: &Key) -> Outcome {
     let outcome = match context.caches.world(key, now) {
         None => {
             context.metrics.forget(key);
+            context.caches.drains.keep(key, std::iter::empty());
             Outcome::default()
         }
         Some(Err(error)) => malformed(context, key, &error).await,
@@ -49,9 +50,20 @@ async fn pass(context: &Context, world: &World) -> Outcome {
     let key = (world.rollout.namespace.clone(), world.rollout.name.clone());
     let plan = plan::plan(world);
     context.metrics.observe(&key, &plan.status);
+    let retiring = plan.status.retiring.iter().map(|retiring| retiring.revision.as_str());
+    context.caches.drains.keep(&key, retiring);
+    let mut outcome = carry_out(context, world, &key, &plan).await;
+    if !plan.questions.is_empty() {
+        context.questions.ask(context, &key, plan.questions);
+        outcome.touched.insert(Touched::Drain(key));
+    }
+    outcome
+}
+
+async fn carry_out(context: &Context, world: &World, key: &Key, plan: &plan::Plan) -> Outcome {
     // A refused write waits, but nothing keeps an abort waiting.
     let calm = world.rollout.command.is_none() && plan.status.abort == world.rollout.status.abort;
-    if let Some(until) = context.refusals.until(&key, world.rollout.generation, world.now)
+    if let Some(until) = context.refusals.until(key, world.rollout.generation, world.now)
         && calm
     {
         return Outcome { touched: BTreeSet::new(), next_check: Some(until) };
@@ -61,7 +73,7 @@ async fn pass(context: &Context, world: &World) -> Outcome {
     }
     match context.apply(world, &plan.actions, &plan.notes).await {
         Ok(touched) => {
-            context.refusals.forget(&key);
+            context.refusals.forget(key);
             Outcome { touched, next_check: plan.next_check }
         }
         Err((touched, error)) => {

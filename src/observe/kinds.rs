@@ -65,6 +65,8 @@ pub enum Touched {
     Rollout(Key),
     /// An AnalysisRun.
     Run(Key),
+    /// The requests to revisions of a Rollout whose pods are due to go.
+    Drain(Key),
 }
 
 /// An object as a watch or the answer to a write brings it.

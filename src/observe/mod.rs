@@ -7,6 +7,7 @@ pub mod cache;
 pub mod seen;
 
 mod claims;
+mod drains;
 mod kinds;
 mod problem;
 
@@ -14,7 +15,10 @@ pub use kinds::{Kind, Object, Touched, Watched};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -65,10 +69,13 @@ pub struct Caches {
     pub runs: Cache<SeenRun>,
     /// Jobs of AnalysisRuns.
     pub jobs: Cache<SeenJob>,
+    /// What is known of requests to revisions whose pods are due to go.
+    pub drains: drains::Drains,
     claims: claims::Claims,
     taken: Mutex<BTreeSet<Key>>,
     refused_evictions: Mutex<BTreeMap<Key, (Timestamp, String)>>,
-    istio_served: std::sync::atomic::AtomicBool,
+    istio_served: AtomicBool,
+    has_metrics: AtomicBool,
 }
 
 /// The workloads that Rollouts may name, by kind.
@@ -93,7 +100,12 @@ impl Workloads {
 impl Caches {
     /// Says whether the cluster serves Istio's route kinds.
     pub fn set_istio_served(&self, served: bool) {
-        self.istio_served.store(served, std::sync::atomic::Ordering::Relaxed);
+        self.istio_served.store(served, Ordering::Relaxed);
+    }
+
+    /// Says whether there is a Prometheus to ask for requests.
+    pub fn set_has_metrics(&self, there: bool) {
+        self.has_metrics.store(there, Ordering::Relaxed);
     }
 
     /// Remembers that a ReplicaSet name belongs to somebody else: creating it was refused.
@@ -211,8 +223,9 @@ impl Caches {
             destination_rule,
             held_rules: held_rules.collect(),
             refused_evictions: self.refused_evictions_of(namespace),
+            drains: self.has_metrics.load(Ordering::Relaxed).then(|| self.drains.of(key)),
             autoscaled: !self.autoscalers.in_group(namespace, name).is_empty(),
-            istio_served: self.istio_served.load(std::sync::atomic::Ordering::Relaxed),
+            istio_served: self.istio_served.load(Ordering::Relaxed),
             templates: templates(&self.templates, namespace),
             cluster_templates: templates(&self.cluster_templates, ""),
             runs: self.runs_of(key),

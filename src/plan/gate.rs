@@ -1,6 +1,6 @@
 //! What the routes say, and whether they have settled: the observations that enable effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -292,13 +292,13 @@ impl<'a> Traffic<'a> {
     }
 
     /// Whether no request can reach `revision`: no destination selects it, none of its pods is an
-    /// endpoint of our Services, and the proxies have had time to see that. `Err` says until when
-    /// to wait, if time alone is missing.
+    /// endpoint of our Services, and the proxies have had time to see that: since when. `Err` says
+    /// until when to wait, if time alone is missing.
     pub(super) fn unreachable(
         &self,
         world: &World,
         revision: &str,
-    ) -> Result<(), Option<Timestamp>> {
+    ) -> Result<Timestamp, Option<Timestamp>> {
         if self.stable.may_reach(revision) || self.canary.may_reach(revision) {
             return Err(None);
         }
@@ -319,8 +319,19 @@ impl<'a> Traffic<'a> {
         let settle = self.pointers_settle().into_iter().chain(weights).max();
         match settle {
             Some(at) if at > world.now => Err(Some(at)),
-            _ => Ok(()),
+            Some(at) => Ok(at),
+            None => Ok(Timestamp::MIN),
         }
+    }
+
+    /// The Services through which proxies reach the two destinations.
+    pub(super) fn service_names(&self, namespace: &str) -> BTreeSet<String> {
+        let host = match &self.split {
+            Split::Subsets { host, .. } => host_service(host, namespace),
+            Split::Hosts { .. } => None,
+        };
+        let ends = self.stable.services.iter().chain(&self.canary.services);
+        ends.map(|(name, _, _)| name.clone()).chain(host).collect()
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) fn unchanged(world: &World) -> Draft {
         shortfall: None,
         sizes: BTreeMap::new(),
         restart: None,
+        held: Vec::new(),
+        questions: Vec::new(),
         next_check: None,
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Command, Contest, Note, Pause, Reason},
     traffic::istio::MatchRoute,
-    world::{Run, Shift, StrategyKind, World},
+    world::{Run, Shift, StrategyKind, World, drain::Flow},
 };
 
 fn note(reason: Reason, warning: bool, text: String) -> Note {
@@ -264,6 +264,65 @@ pub(super) fn useless(revision: &str) -> String {
 
 pub(super) fn drained(revision: &str) -> String {
     format!("no traffic reaches revision {revision} any more, and its delay is over")
+}
+
+/// Stands in the status until the pods go: no number that changes at each look.
+pub(super) fn held(revision: &str, since: Timestamp, until: Timestamp) -> String {
+    format!(
+        "{}, though all proxies should have left them by {}; is istiod running? They stay until {} at \
+         most",
+        held_mark(revision),
+        clock(since),
+        clock(until)
+    )
+}
+
+/// How the sentence begins.
+pub(super) fn held_mark(revision: &str) -> String {
+    format!("the pods of revision {revision} stay, because requests still reach them")
+}
+
+pub(super) fn drain_held(
+    revision: &str,
+    flow: Option<&Flow>,
+    since: Timestamp,
+    until: Timestamp,
+) -> Note {
+    let text = format!(
+        "{}, though no route leads to it and all proxies should have left it by {}: they do not \
+         follow; is istiod running? Its pods stay until {} at most",
+        flowing(revision, flow),
+        clock(since),
+        clock(until)
+    );
+    note(Reason::DrainHeld, true, text)
+}
+
+pub(super) fn drain_overdue(
+    revision: &str,
+    flow: Option<&Flow>,
+    deadline: crate::api::Duration,
+) -> Note {
+    let text = format!(
+        "{}, though no route leads to it; its pods go nevertheless, progressDeadline ({deadline}) is \
+         over",
+        flowing(revision, flow)
+    );
+    note(Reason::DrainOverdue, true, text)
+}
+
+fn flowing(revision: &str, flow: Option<&Flow>) -> String {
+    let Some(Flow { requests, seconds, from }) = flow else {
+        return format!("revision {revision} still answers requests");
+    };
+    let requests =
+        if *requests == 1 { "1 request".to_owned() } else { format!("{requests} requests") };
+    let from = if from.is_empty() { String::new() } else { format!(", most of them from {from}") };
+    format!("revision {revision} still got {requests} in {seconds} s{from}")
+}
+
+pub(super) fn still_reached(revision: &str, deadline: crate::api::Duration) -> String {
+    format!("requests still reach revision {revision}, but progressDeadline ({deadline}) is over")
 }
 
 pub(super) fn pruned(limit: usize) -> String {

@@ -8,12 +8,13 @@
 //! `identify` names the revisions; `step` advances through the steps; `decide` finds the mode, and
 //! `shift` (routes, or a switch) or `pods` (shares of pods) turns observations into what is wanted:
 //! weight, pointers, sizes; `write` turns the difference between wanted and observed into writes;
-//! `restart`, `metadata`, `autoscale`, `workload` and `hand_back` look after what lies beside a release; `status`
-//! says it all in words.
+//! `drain`, `restart`, `metadata`, `autoscale`, `workload` and `hand_back` look after what lies beside
+//! a release; `status` says it all in words.
 
 mod autoscale;
 mod command;
 mod decide;
+mod drain;
 mod gate;
 mod hand_back;
 mod identify;
@@ -34,6 +35,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use drain::Question;
 pub use identify::replica_set_name;
 pub use status::refused;
 pub use validate::Problem;
@@ -60,6 +62,8 @@ pub struct Plan {
     pub status: RolloutStatus,
     /// When to look again though nothing changes.
     pub next_check: Option<Timestamp>,
+    /// What to ask of the metrics before the next look.
+    pub questions: Vec<Question>,
 }
 
 /// One write and its reason.
@@ -285,7 +289,21 @@ struct Draft {
     sizes: BTreeMap<String, u32>,
     /// What a restart is doing, in words.
     restart: Option<String>,
+    /// Which revisions keep their pods because requests still reach them, in words.
+    held: Vec<Held>,
+    questions: Vec<Question>,
     next_check: Option<Timestamp>,
+}
+
+/// A revision that keeps its pods though their time is over.
+#[derive(Clone, Debug)]
+struct Held {
+    /// What stands in the status for as long as it lasts.
+    text: String,
+    /// How `text` begins, whatever the times in it.
+    mark: String,
+    /// What an Event says when it begins.
+    note: Note,
 }
 
 /// What a release waits for.

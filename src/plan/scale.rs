@@ -1,7 +1,7 @@
 //! How many pods each revision should have, and which may go.
 
 use super::{
-    Draft, NewReplicaSet, Write,
+    Draft, NewReplicaSet, Write, drain,
     gate::Traffic,
     identify, messages, metadata,
     step::{self, Intent, SizeRule},
@@ -273,9 +273,17 @@ pub(super) fn retire(world: &World, draft: &mut Draft, traffic: &Traffic) {
             continue;
         }
         match traffic.unreachable(world, &set.revision) {
-            Ok(()) => scale(draft, set, 0, &messages::drained(&set.revision)),
-            Err(Some(at)) => draft.check_at(at),
-            Err(None) => {}
+            Ok(since) => {
+                if let Some(why) = drain::may_go(world, draft, traffic, set, since) {
+                    scale(draft, set, 0, &why);
+                }
+            }
+            Err(at) => {
+                drain::hold(world, draft, set);
+                if let Some(at) = at {
+                    draft.check_at(at);
+                }
+            }
         }
     }
 }

@@ -222,7 +222,7 @@ fn resize(world: &World, draft: &mut Draft, traffic: &Traffic, intent: Intent, s
         // look, nor one of the user's to the canary destination.
         if size == 0 && world.desired() > 0 {
             match traffic.unreachable(world, &target) {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(at) => {
                     size = present;
                     if let Some(at) = at {

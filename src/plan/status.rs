@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Action, Draft, Plan, Problem, WaitKind, Write, gate::Traffic, messages, step, write};
 use crate::{
-    api::{ConditionType, Phase, REVISION_LABEL, Reason, RolloutStatus, SURPLUS_LABEL, Weights},
+    api::{
+        ConditionType, Note, Phase, REVISION_LABEL, Reason, RolloutStatus, SURPLUS_LABEL, Weights,
+    },
     world::{ProgramStep, Shift, StrategyKind, WorkloadState, World},
 };
 
@@ -55,12 +57,17 @@ pub(super) fn finish(
     let pace = if moving { COSMETIC_SECONDS_MOVING } else { COSMETIC_SECONDS };
     let cosmetic_at = world.rollout.since.checked_add(pace.seconds());
     let cosmetic_at = cosmetic_at.unwrap_or(world.now);
-    let write_status = essential || (changed && cosmetic_at <= world.now);
+    // People are told of a hold once, when its sentence first stands in the status.
+    let held = std::mem::take(&mut draft.held);
+    let new = held.into_iter().filter(|held| !before.message.contains(&held.mark));
+    let new: Vec<Note> = new.map(|held| held.note).collect();
+    let write_status = essential || !new.is_empty() || (changed && cosmetic_at <= world.now);
+    draft.notes.extend(new);
     if changed && !write_status {
         draft.check_at(cosmetic_at);
     }
-    let Draft { status, urgent, actions, cleanup, notes, next_check, .. } = draft;
-    let mut plan = Plan { actions: urgent, notes, status, next_check };
+    let Draft { status, urgent, actions, cleanup, notes, next_check, questions, .. } = draft;
+    let mut plan = Plan { actions: urgent, notes, status, next_check, questions };
     if write_status {
         plan.actions.push(Action {
             write: Write::Status(Box::new(plan.status.clone())),
@@ -166,6 +173,9 @@ fn say(world: &World, draft: &mut Draft, traffic: Option<&Traffic>, problems: &[
         && let Some(restart) = &draft.restart
     {
         message = format!("{message}; {restart}");
+    }
+    for held in &draft.held {
+        message = format!("{message}; {}", held.text);
     }
     draft.status.phase = Some(phase);
     draft.status.message = message;

@@ -3,6 +3,7 @@
 mod abort;
 mod analysis;
 mod colours;
+mod drain;
 mod faults;
 mod identity;
 mod match_routes;

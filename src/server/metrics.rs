@@ -49,6 +49,11 @@ struct VerdictLabels {
     verdict: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FoundLabels {
+    found: &'static str,
+}
+
 type Durations = Family<KindLabels, Histogram, fn() -> Histogram>;
 
 /// All metrics.
@@ -60,6 +65,7 @@ pub struct Metrics {
     reconciles: Durations,
     calls: Family<CallLabels, Counter>,
     verdicts: Family<VerdictLabels, Counter>,
+    drain_checks: Family<FoundLabels, Counter>,
     /// Passes that ended by a panic.
     pub panics: Counter,
     /// Writes that failed, conflicts apart.
@@ -82,6 +88,7 @@ impl Default for Metrics {
             reconciles,
             calls: Family::default(),
             verdicts: Family::default(),
+            drain_checks: Family::default(),
             panics: Counter::default(),
             write_errors: Counter::default(),
             watch_errors: Counter::default(),
@@ -103,6 +110,11 @@ impl Default for Metrics {
         );
         registry.register("api_calls", "Calls to the API server", metrics.calls.clone());
         registry.register("analysis_runs", "Finished AnalysisRuns", metrics.verdicts.clone());
+        registry.register(
+            "drain_checks",
+            "Looks for requests to old revisions, before their pods go",
+            metrics.drain_checks.clone(),
+        );
         registry.register("panics", "Passes that ended by a panic", metrics.panics.clone());
         registry.register(
             "write_errors",
@@ -169,6 +181,11 @@ impl Metrics {
     /// An AnalysisRun has its verdict.
     pub fn judged(&self, verdict: Verdict) {
         self.verdicts.get_or_create(&VerdictLabels { verdict: verdict.to_string() }).inc();
+    }
+
+    /// Requests to a revision whose pods are due to go were looked for.
+    pub fn drain_checked(&self, found: &'static str) {
+        self.drain_checks.get_or_create(&FoundLabels { found }).inc();
     }
 
     fn phases(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, String>> {

@@ -67,6 +67,16 @@ impl Mesh {
         if !changes.iter().any(|change| ROUTING.contains(&change.resource)) {
             return;
         }
+        self.observe(store);
+    }
+
+    /// istiod comes or goes. Without it the proxies keep the routes and the endpoints that they had.
+    pub(super) fn set_istiod_up(&self, store: &Store, up: bool) {
+        self.inner().traffic.set_told(up);
+        self.observe(store);
+    }
+
+    fn observe(&self, store: &Store) {
         let [routes, rules, services, slices, pods] = ROUTING.map(|resource| {
             store.list(resource, None).map(|(_, object)| &**object).collect::<Vec<&Value>>()
         });

@@ -198,6 +198,11 @@ impl Simulation {
         self.actors.set_load(load);
     }
 
+    /// istiod comes or goes.
+    pub fn set_istiod_up(&mut self, up: bool) {
+        self.mesh.set_istiod_up(&locked(&self.store), up);
+    }
+
     /// From here on it is watched how many pods are ready.
     pub fn mark(&mut self) {
         self.marked = locked(&self.store).version();

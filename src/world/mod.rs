@@ -7,6 +7,7 @@
 //! (weights, selector, labels) as it is. It is deliberately not persisted: after a restart it begins
 //! anew, so that a delay counted from it can only become longer, never shorter.
 
+pub mod drain;
 pub mod fingerprint;
 pub mod quantity;
 
@@ -65,6 +66,9 @@ pub struct World {
     pub held_rules: BTreeMap<String, DestinationRule>,
     /// Evictions that a PodDisruptionBudget refused, by pod: when, and in which words.
     pub refused_evictions: BTreeMap<String, (Timestamp, String)>,
+    /// What is known of the requests to revisions whose pods are due to go, by revision; none where
+    /// there is no Prometheus to ask.
+    pub drains: Option<BTreeMap<String, drain::Drain>>,
     /// Whether an autoscaler scales it.
     pub autoscaled: bool,
     /// Whether the cluster serves Istio's route kinds.
@@ -154,6 +158,7 @@ impl World {
             destination_rule: None,
             held_rules: BTreeMap::new(),
             refused_evictions: BTreeMap::new(),
+            drains: None,
             autoscaled: false,
             istio_served: false,
             templates: BTreeMap::new(),

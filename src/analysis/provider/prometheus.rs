@@ -2,12 +2,13 @@
 //!
 //! In: a provider, the values of arguments and Secrets, an HTTP client. Out: a [`Reading`], whose
 //! texts hold no value of a Secret and no user or password of an address. `request` and
-//! [`answer::parse`] are pure; [`measure`] sends.
+//! [`answer::parse`] are pure; [`measure`] and [`samples`] send.
 
 pub mod answer;
 mod clients;
 mod request;
 
+pub use answer::Series;
 pub use clients::{HttpClients, InProcess};
 pub use request::{Request, RequestError, request};
 
@@ -44,24 +45,46 @@ pub async fn measure(
         Ok(request) => request,
         Err(error) => return Reading::Error(error.to_string()),
     };
-    if let Some((status, body)) = http.answered_here(&request) {
-        return request.read(status, &body);
-    }
-    let client = match http.client(&request) {
-        Ok(client) => client,
-        Err(why) => return Reading::Error(why),
-    };
-    let built = match built(&client, &request) {
-        Ok(built) => built,
-        Err(why) => return Reading::Error(why),
-    };
-    // A proxy that quotes the header quotes user and password, in base64.
-    let header = built.headers().get(reqwest::header::AUTHORIZATION);
-    request.hide(header.and_then(|value| value.to_str().ok()));
-    match send(&client, built, &request).await {
+    match answer(&mut request, http).await {
         Ok((status, body)) => request.read(status, &body),
         Err(why) => Reading::Error(why),
     }
+}
+
+/// Asks the Prometheus at `url` for raw samples: `query` is a selector with a range.
+///
+/// # Errors
+///
+/// What went wrong, in words.
+pub async fn samples(
+    query: &str,
+    url: &str,
+    http: &HttpClients,
+    timeout: Duration,
+    now: Timestamp,
+) -> Result<Vec<Series>, String> {
+    let provider = PrometheusProvider {
+        query: query.to_owned(),
+        timeout: Some(crate::api::Duration(timeout)),
+        ..PrometheusProvider::default()
+    };
+    let request = request(&provider, &[], &Secrets::new(), Some(url), now);
+    let mut request = request.map_err(|error| error.to_string())?;
+    let (status, body) = answer(&mut request, http).await?;
+    request.read_samples(status, &body)
+}
+
+/// Status and body of the answer to a request, which afterwards knows what must not be shown.
+async fn answer(request: &mut Request, http: &HttpClients) -> Result<(u16, Vec<u8>), String> {
+    if let Some(answer) = http.answered_here(request) {
+        return Ok(answer);
+    }
+    let client = http.client(request)?;
+    let built = built(&client, request)?;
+    // A proxy that quotes the header quotes user and password, in base64.
+    let header = built.headers().get(reqwest::header::AUTHORIZATION);
+    request.hide(header.and_then(|value| value.to_str().ok()));
+    send(&client, built, request).await
 }
 
 fn built(client: &reqwest::Client, request: &Request) -> Result<reqwest::Request, String> {

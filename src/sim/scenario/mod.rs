@@ -169,6 +169,9 @@ pub enum Action {
     Controller(Fate),
     /// Something happens to Prometheus.
     Prometheus(Reach),
+    /// Something happens to istiod: while it is down, proxies keep the routes and endpoints that they
+    /// had last.
+    Istiod(Reach),
 }
 
 /// A command, as `kubectl sluice` sends it.
@@ -283,13 +286,13 @@ pub enum Fate {
     Restart,
 }
 
-/// Whether Prometheus answers.
+/// Whether a server is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Reach {
-    /// Every request is answered 503.
+    /// It is not; Prometheus answers every request with 503.
     Down,
-    /// It answers.
+    /// It is.
     Up,
 }
 
@@ -378,6 +381,7 @@ impl Action {
                 | Self::Load(_)
                 | Self::Controller(_)
                 | Self::Prometheus(_)
+                | Self::Istiod(_)
         )
     }
 }

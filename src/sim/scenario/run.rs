@@ -213,6 +213,12 @@ impl Player {
                 self.simulation.say("world", "Prometheus", if up { "answers" } else { "is down" });
                 self.simulation.mesh().set_prometheus_up(up);
             }
+            Action::Istiod(reach) => {
+                let up = *reach == Reach::Up;
+                let text = if up { "pushes" } else { "is down" };
+                self.simulation.say("world", "istiod", text);
+                self.simulation.set_istiod_up(up);
+            }
         }
         self.simulation.settle().await;
         Ok(())

@@ -35,6 +35,8 @@ pub struct Traffic {
     cursor_ms: i64,
     /// Scrapes so far.
     scrapes: u32,
+    /// Whether the mesh is told of changes: istiod is there.
+    told: bool,
     /// What the mesh will know, and from when on.
     coming: VecDeque<(i64, Vec<Split>)>,
     /// The last that it will know.
@@ -66,6 +68,7 @@ impl Traffic {
             epoch_ms: epoch.as_millisecond(),
             cursor_ms: epoch.as_millisecond(),
             scrapes: 0,
+            told: true,
             coming: VecDeque::new(),
             latest: Vec::new(),
             splits: Vec::new(),
@@ -101,6 +104,12 @@ impl Traffic {
         Ok(())
     }
 
+    /// Whether the mesh is told of changes from now on. What it was told before arrives, and it goes by
+    /// that until the next [`Traffic::observe`] after it is told again.
+    pub fn set_told(&mut self, told: bool) {
+        self.told = told;
+    }
+
     /// Takes note of the objects as they are from `now` on, after all requests before. Pods are as
     /// they are at once, shares after the mesh's delay.
     ///
@@ -116,6 +125,9 @@ impl Traffic {
         self.advance(now, database)?;
         let now_ms = now.as_millisecond();
         self.see_pods(now_ms, objects);
+        if !self.told {
+            return Ok(());
+        }
         let splits = shares_of(objects, &self.settings.crowds());
         if splits != self.latest {
             self.latest.clone_from(&splits);

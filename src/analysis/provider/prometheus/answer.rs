@@ -2,6 +2,8 @@
 //!
 //! In: the status and body of an answer, whatever sent it. Out: a [`Reading`]. Never panics.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -31,41 +33,22 @@ struct Data {
     result: Value,
 }
 
+/// One series of raw samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its samples in the order of time, each with the seconds since 1970 at which it was taken.
+    pub samples: Vec<(f64, f64)>,
+}
+
 /// Reads an answer of the query API: a scalar is one number, an instant vector one number for each
 /// series, a range all numbers of all series. `host` is for the texts; `redact` takes secrets out of
 /// what the server says.
 pub fn parse(host: &str, status: u16, body: &[u8], redact: &dyn Fn(&str) -> String) -> Reading {
-    if (300..400).contains(&status) {
-        return Reading::Error(format!(
-            "prometheus at {host} answered with a redirect ({status}); allowed is the address that \
-             it leads to"
-        ));
-    }
-    let answer: Answer = match serde_json::from_slice(body) {
-        Ok(answer) => answer,
-        Err(_) if !(200..300).contains(&status) => {
-            let start = String::from_utf8_lossy(body);
-            let start = bounded(&redact(&start), 120);
-            let text = if start.is_empty() { String::new() } else { format!(": {start}") };
-            return Reading::Error(format!("prometheus at {host} answered {status}{text}"));
-        }
-        Err(_) => {
-            return Reading::Error(format!(
-                "the answer of {host} is not one of the Prometheus HTTP API; is the address right?"
-            ));
-        }
-    };
-    if answer.status != "success" || !(200..300).contains(&status) {
-        let said = [answer.error_type.as_str(), answer.error.as_str()];
-        let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
-        // As one text: what is withheld is said once.
-        let said = bounded(&redact(&said.join(": ")), 240);
-        let text = if said.is_empty() { said } else { format!(": {said}") };
-        return Reading::Error(format!("prometheus at {host} answered {status}{text}"));
-    }
-    let note = note(&answer.warnings, &answer.infos, redact);
-    let Some(data) = answer.data else {
-        return Reading::Error(format!("the answer of prometheus at {host} has no data"));
+    let (data, note) = match data(host, status, body, redact) {
+        Ok(found) => found,
+        Err(why) => return Reading::Error(why),
     };
     let read = match data.result_type.as_str() {
         "scalar" => {
@@ -86,6 +69,85 @@ pub fn parse(host: &str, status: u16, body: &[u8], redact: &dyn Fn(&str) -> Stri
         Ok(values) => Reading::Vector { values, note },
         Err(why) => Reading::Error(format!("prometheus at {host}: {why}")),
     }
+}
+
+/// Reads the answer to a query for raw samples. `host` and `redact` as for [`parse`].
+///
+/// # Errors
+///
+/// The server says that something is wrong, or the answer is of another form: in words.
+pub fn samples(
+    host: &str,
+    status: u16,
+    body: &[u8],
+    redact: &dyn Fn(&str) -> String,
+) -> Result<Vec<Series>, String> {
+    let (data, _) = data(host, status, body, redact)?;
+    let in_words = |why: &str| format!("prometheus at {host}: {why}");
+    if data.result_type != "matrix" {
+        let why = "the query gives no range, allowed is one that gives raw samples";
+        return Err(in_words(why));
+    }
+    raw(&data.result).map_err(in_words)
+}
+
+fn raw(result: &Value) -> Read<Vec<Series>> {
+    let mut all = Vec::new();
+    for each in result.as_array().ok_or(UNREADABLE)? {
+        let labels = each.get("metric").and_then(Value::as_object).ok_or(UNREADABLE)?;
+        let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.into()));
+        let points = one(each, "values")?.as_array().ok_or(UNREADABLE)?;
+        let timed = |point: &Value| {
+            let at = point.get(0).and_then(Value::as_f64).ok_or(UNREADABLE)?;
+            Ok((at, sample(point)?))
+        };
+        all.push(Series {
+            labels: labels.iter().filter_map(text).collect(),
+            samples: points.iter().map(timed).collect::<Read<_>>()?,
+        });
+    }
+    Ok(all)
+}
+
+/// What an answer holds, and what the server notes beside it.
+fn data(
+    host: &str,
+    status: u16,
+    body: &[u8],
+    redact: &dyn Fn(&str) -> String,
+) -> Result<(Data, String), String> {
+    if (300..400).contains(&status) {
+        return Err(format!(
+            "prometheus at {host} answered with a redirect ({status}); allowed is the address that \
+             it leads to"
+        ));
+    }
+    let answer: Answer = match serde_json::from_slice(body) {
+        Ok(answer) => answer,
+        Err(_) if !(200..300).contains(&status) => {
+            let start = String::from_utf8_lossy(body);
+            let start = bounded(&redact(&start), 120);
+            let text = if start.is_empty() { String::new() } else { format!(": {start}") };
+            return Err(format!("prometheus at {host} answered {status}{text}"));
+        }
+        Err(_) => {
+            return Err(format!(
+                "the answer of {host} is not one of the Prometheus HTTP API; is the address right?"
+            ));
+        }
+    };
+    if answer.status != "success" || !(200..300).contains(&status) {
+        let said = [answer.error_type.as_str(), answer.error.as_str()];
+        let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
+        // As one text: what is withheld is said once.
+        let said = bounded(&redact(&said.join(": ")), 240);
+        let text = if said.is_empty() { said } else { format!(": {said}") };
+        return Err(format!("prometheus at {host} answered {status}{text}"));
+    }
+    let note = note(&answer.warnings, &answer.infos, redact);
+    let data =
+        answer.data.ok_or_else(|| format!("the answer of prometheus at {host} has no data"))?;
+    Ok((data, note))
 }
 
 const UNREADABLE: &str = "the result cannot be read";

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::Url;
 
-use super::{TIMEOUT, answer, redact};
+use super::{Series, TIMEOUT, answer, redact};
 use crate::analysis::arguments::{
     ArgumentError, Secrets, placeholders, prometheus_texts, secret_arguments, substitute,
     values_for,
@@ -129,14 +129,19 @@ impl Request {
     /// Reads an answer. What the server says is shown without secrets, and not at all where the
     /// query holds one.
     pub(super) fn read(&self, status: u16, body: &[u8]) -> Reading {
-        let redact = |text: &str| {
-            if self.query_is_secret && !text.is_empty() {
-                "(withheld, because the query holds a secret)".to_owned()
-            } else {
-                self.redact(text)
-            }
-        };
-        answer::parse(&self.host, status, body, &redact)
+        answer::parse(&self.host, status, body, &|text| self.shown(text))
+    }
+
+    /// The same for raw samples.
+    pub(super) fn read_samples(&self, status: u16, body: &[u8]) -> Result<Vec<Series>, String> {
+        answer::samples(&self.host, status, body, &|text| self.shown(text))
+    }
+
+    fn shown(&self, text: &str) -> String {
+        if self.query_is_secret && !text.is_empty() {
+            return "(withheld, because the query holds a secret)".to_owned();
+        }
+        self.redact(text)
     }
 }
 

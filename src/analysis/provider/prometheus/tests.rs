@@ -32,6 +32,21 @@ fn parse(status: u16, body: &str) -> Reading {
 }
 
 #[test]
+fn raw_samples_keep_their_labels_and_times() {
+    let read = |body: &str| answer::samples("p:9090", 200, body.as_bytes(), &str::to_owned);
+    let found = read(
+        r#"{"status":"success","data":{"resultType":"matrix","result":[
+            {"metric":{"reporter":"source"},"values":[[10.5,"7"],[25.5,"9"]]}]}}"#,
+    );
+    let labels = [("reporter".to_owned(), "source".to_owned())].into();
+    assert_eq!(found, Ok(vec![Series { labels, samples: vec![(10.5, 7.0), (25.5, 9.0)] }]));
+    let vector = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+    assert!(read(vector).unwrap_err().contains("raw samples"));
+    let refused = answer::samples("p:9090", 503, b"", &str::to_owned);
+    assert_eq!(refused, Err("prometheus at p:9090 answered 503".to_owned()));
+}
+
+#[test]
 fn numbers_are_read_from_every_kind_of_result() {
     let ok = |kind: &str, result: &str| {
         parse(
