@@ -98,13 +98,15 @@ impl Namespace {
         .await
     }
 
-    /// Waits until all other revisions' pods are gone.
+    /// Waits until the pods of all other revisions are gone.
     pub async fn until_alone(&self, name: &str) {
         let what = format!("the pods of Rollout {name} to be those of its stable revision alone");
         self.until(&what, |seen| {
             let stable = &seen.get("Rollout", name)["status"]["stableRevision"];
-            let mut pods = seen.all("Pod").map(|pod| &pod["metadata"]["labels"]);
-            pods.all(|labels| labels["sluice.dev/revision"] == *stable).then_some(())
+            let revisions =
+                seen.all("Pod").map(|pod| &pod["metadata"]["labels"]["sluice.dev/revision"]);
+            let mut ours = revisions.filter(|revision| !revision.is_null());
+            ours.all(|revision| revision == stable).then_some(())
         })
         .await;
     }

@@ -3,10 +3,8 @@ package main
 import (
 	"encoding/json"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -14,8 +12,8 @@ import (
 // app answers all requests of one pod.
 type app struct {
 	config
-	requests, mirrored atomic.Uint64
-	draining           atomic.Bool
+	requests atomic.Uint64
+	draining atomic.Bool
 }
 
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +24,7 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/healthz":
 		a.answer(w, http.StatusOK, "ok")
 	case "/counts":
-		a.answer(w, http.StatusOK, map[string]uint64{"requests": a.requests.Load(), "mirrored": a.mirrored.Load()})
+		a.answer(w, http.StatusOK, map[string]uint64{"requests": a.requests.Load()})
 	default:
 		a.serve(w, r)
 	}
@@ -34,9 +32,6 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 	n := a.requests.Add(1)
-	if isMirrored(r.Host) {
-		a.mirrored.Add(1)
-	}
 	wait := a.latency
 	if value := r.URL.Query().Get("delay"); value != "" {
 		delay, err := time.ParseDuration(value)
@@ -82,12 +77,4 @@ func (a *app) answer(w http.ResponseWriter, status int, body any) {
 func fails(n uint64, percent float64) bool {
 	due := func(n uint64) float64 { return math.Floor(float64(n) * percent / 100) }
 	return due(n) > due(n-1)
-}
-
-// isMirrored tells Envoy's mirrored copies by the mark that it puts on their Host.
-func isMirrored(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return strings.HasSuffix(host, "-shadow")
 }
