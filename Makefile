@@ -1,7 +1,7 @@
-.PHONY: help check crds golden demo e2e bench
+.PHONY: help check crds golden demo e2e e2e-mesh bench
 
 help: ## Says what there is
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile
 
 check: ## Formatting, lints, docs and the tests that need nothing but Rust
 	cargo fmt --check
@@ -22,6 +22,9 @@ e2e: ## Tests on a real control plane and a real Prometheus; needs Go and kubect
 	tests/cluster/build.sh
 	hack/prometheus.sh
 	cargo test --locked --test e2e -- --test-threads=4
+
+e2e-mesh: ## Releases under real traffic through Istio and Envoy; needs Go, Python and iproute2 as well
+	tests/mesh/run.sh
 
 bench: ## Counts API calls and times releases on the real control plane
 	tests/cluster/build.sh

@@ -76,8 +76,8 @@ pub struct CanaryStrategy {
     #[schemars(range(min = 1, max = 10000))]
     pub min_pods_per_replica_set: Option<i32>,
 
-    /// How long the old revision keeps its pods after a promotion. Default 30s. Its pods leave no
-    /// earlier than `traffic.istio.propagationDelay` after the last route to them is gone, and while
+    /// How long the old revision keeps its pods after a promotion. Default 30s, three times as long
+    /// as a busy istiod may put off a push, and two scrapes of 15 s. Its pods leave no earlier than `traffic.istio.propagationDelay` after the last route to them is gone, and while
     /// Istio's metrics (in the Prometheus of `--prometheus-url`) show requests to them they stay,
     /// for `progressDeadline` at most.
     #[serde(default = "thirty_seconds")]

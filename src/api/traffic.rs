@@ -50,8 +50,10 @@ pub struct Istio {
     pub destination_rule: Option<DestinationRuleRef>,
 
     /// How long the proxies may take to follow a change of routes, endpoints or subsets. What
-    /// depends on such a change (repointing a Service, removing pods) waits for it. Default 2s,
-    /// which is ample for istiod's debounce of 100 ms and a push to many proxies.
+    /// depends on such a change (repointing a Service, removing pods) waits for it. Default 2s: from
+    /// the write to the last proxy takes 0.1 s, most of it istiod's debounce, unless istiod is busy;
+    /// it may then put off a push for up to 10 s. Pods wait longer: `scaleDownDelay`, and where there
+    /// are metrics until nobody asks them.
     #[serde(default = "two_seconds")]
     pub propagation_delay: Duration,
 }

@@ -55,10 +55,11 @@ impl House {
         let app = package().join("target/mesh/app");
         let app = app.to_str().expect("a path in UTF-8");
         let cluster = Cluster::start_with(folder.clone(), &["-pods", app]).await;
-        for config in ["proxies", "metrics"] {
-            let file = package().join(format!("tests/mesh/config/{config}.yaml"));
-            let line = format!("apply -f {}", file.display());
-            cluster.admin.kubectl(&line, "").await.expect("Istio's objects can be applied");
+        let config = "tests/mesh/config";
+        let given = [format!("{config}/proxies.yaml"), format!("{config}/metrics.yaml")];
+        for file in given.iter().map(String::as_str).chain(["analysis-templates"]) {
+            let line = format!("apply -f {}", package().join(file).display());
+            cluster.admin.kubectl(&line, "").await.expect("what the tests need can be applied");
         }
         // Before the proxies: one that finds no istiod waits seconds before it tries again.
         let istiod = proxy::istiod(&folder, &cluster.admin.kubeconfig).await;

@@ -4,20 +4,19 @@ use crate::{
     load::{Outcome, Sample},
     shop::{Layout, Shop},
     stage::{Stage, play},
-    support::package,
 };
 
 /// A fifth of the users, for as long as the verdict takes; judged by errors and by latency.
 const JUDGED: &str = r#"
 scaleDownDelay: 0s
-abortScaleDownDelay: 0s
+abortScaleDownDelay: 1s
 analysis:
   templates:
     - {templateName: success-rate, clusterScope: true}
     - {templateName: latency, clusterScope: true}
   args:
     - {name: window, value: 30s}
-    - {name: max-latency-ms, value: "150"}
+    - {name: max-latency-ms, value: "75"}
 steps: [{setWeight: 20}, {pause: {duration: 3m}}]
 "#;
 
@@ -55,7 +54,7 @@ fn a_slow_version_is_found_and_rolled_back() {
 #[test]
 fn a_good_version_goes_through() {
     play("judged-good", async |stage| {
-        let shop = judged_shop(stage).await.set("/strategy/canary/steps/1/pause/duration", "95s");
+        let shop = judged_shop(stage).set("/strategy/canary/steps/1/pause/duration", "95s");
         stage.open_shop(&shop).await;
         stage.release(&shop, "shop:v2-slow40ms").await;
         let status = stage.until_released("shop").await;
@@ -76,18 +75,13 @@ fn a_good_version_goes_through() {
     });
 }
 
-async fn judged_shop(stage: &Stage) -> Shop {
-    for file in ["success-rate.yaml", "latency.yaml"] {
-        let file = package().join("analysis-templates").join(file);
-        let apply = format!("apply -f {}", file.display());
-        stage.house.cluster.admin.kubectl(&apply, "").await.expect("the template");
-    }
+fn judged_shop(stage: &Stage) -> Shop {
     stage.shop(Layout::Hosts, JUDGED).image(GOOD)
 }
 
 /// The release of a bad version, up to the moment when all is back.
 async fn rolled_back(stage: &Stage, image: &str, claim: &'static str, is_bad: fn(&Sample) -> bool) {
-    let shop = judged_shop(stage).await;
+    let shop = judged_shop(stage);
     stage.open_shop(&shop).await;
     stage.release(&shop, image).await;
     stage.until_rolled_back("shop").await;

@@ -18,15 +18,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod abort;
-mod adoption;
+mod alone;
 mod blue_green;
 mod canary;
 mod disturbed;
+mod handover;
 mod house;
 mod judged;
 mod load;
-mod measured;
 mod proxy;
 mod report;
 mod rolling;
@@ -35,3 +34,4 @@ mod seeds;
 mod shop;
 mod stage;
 mod tally;
+mod ways_back;

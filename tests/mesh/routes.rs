@@ -32,7 +32,7 @@ const FAULT: Duration = Duration::from_millis(400);
 /// The team's own routes: a short timeout for one path, and a fault on the route that is split.
 fn team_routes(shop: &Shop) -> Value {
     let mut service = shop.virtual_service();
-    let delay = json!({"percentage": {"value": 10.0}, "fixedDelay": "0.4s"});
+    let delay = json!({"percentage": {"value": 10}, "fixedDelay": "0.4s"});
     service["spec"]["http"][0]["fault"] = json!({"delay": delay});
     let report = json!({
         "name": "report",
