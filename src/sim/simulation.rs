@@ -260,6 +260,18 @@ impl Simulation {
         write(&mut store, &writer(by), resource, namespace, name, new)
     }
 
+    /// An object is in etcd that nobody checked: as [`Store::plant`].
+    pub fn plant(
+        &mut self,
+        resource: &'static Resource,
+        namespace: &str,
+        name: &str,
+        as_is: Value,
+    ) {
+        let namespace = if resource.namespaced { namespace } else { "" };
+        locked(&self.store).plant(resource, &(namespace.to_owned(), name.to_owned()), as_is);
+    }
+
     /// Lets everything happen that happens at this instant.
     pub async fn settle(&mut self) {
         for _ in 0..MOST_PASSES {

@@ -194,6 +194,7 @@ impl Store {
         namespace: &str,
         mut object: Value,
     ) -> Result<Arc<Value>, Refusal> {
+        admission::decodable(resource, &object)?;
         let name = self.name_for(resource, &object)?;
         if resource.namespaced && self.get(&resource::NAMESPACE, "", namespace).is_none() {
             return Err(Refusal::not_found(&resource::NAMESPACE, namespace));
@@ -268,6 +269,10 @@ impl Store {
         let (namespace, name) = key;
         let old = self.get(resource, namespace, name).cloned();
         let old = old.ok_or_else(|| Refusal::not_found(resource, name))?;
+        // Only people write what cannot be decoded, and they do not write the status.
+        if by.subresource.is_none() {
+            admission::decodable(resource, &new)?;
+        }
         let expected = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if !expected.is_empty() && old["metadata"]["resourceVersion"] != *expected {
             return Err(Refusal::modified(resource, name));
@@ -377,6 +382,25 @@ impl Store {
         last["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.note(by, resource, key.clone(), Some(old), None);
         Arc::new(last)
+    }
+
+    /// Puts an object into the store as it is, as an older schema let it into etcd: nothing is
+    /// checked. Metadata that the server itself keeps (`uid`, `generation`) are the present object's.
+    pub fn plant(&mut self, resource: &'static Resource, key: &Key, mut object: Value) {
+        let before = self.get(resource, &key.0, &key.1).cloned();
+        if !object["metadata"].is_object() {
+            object["metadata"] = json!({});
+        }
+        let metadata = &mut object["metadata"];
+        metadata["name"] = json!(key.1);
+        metadata["namespace"] = json!(key.0);
+        let kept = before.as_ref().map(|before| &before["metadata"]);
+        metadata["uid"] = kept.map_or_else(|| json!("planted"), |kept| kept["uid"].clone());
+        let generation = kept.and_then(|kept| kept["generation"].as_i64()).unwrap_or(0);
+        metadata["generation"] = json!(generation + 1);
+        object["apiVersion"] = json!(resource.api_version());
+        object["kind"] = json!(resource.kind);
+        self.commit(&writer("etcd"), resource, key.clone(), before, object);
     }
 
     fn commit(

@@ -7,6 +7,7 @@
 mod autoscaler;
 mod builtin;
 mod causes;
+mod decode;
 mod defaults;
 mod definitions;
 mod metadata;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use super::{Refusal, Resource, resource};
 use crate::traffic::istio::virtual_service::validate_istio;
 pub use causes::Cause;
+pub use decode::judge as decodable;
 pub use definitions::definition;
 pub(super) use pods::{default, quality};
 
