@@ -384,8 +384,8 @@ impl Store {
         Arc::new(last)
     }
 
-    /// Puts an object into the store as it is, as an older schema let it into etcd: nothing is
-    /// checked. Metadata that the server itself keeps (`uid`, `generation`) are the present object's.
+    /// Puts an object into the store as it is, as an older version let it into etcd: nothing is
+    /// checked. The present object's uid stays.
     pub fn plant(&mut self, resource: &'static Resource, key: &Key, mut object: Value) {
         let before = self.get(resource, &key.0, &key.1).cloned();
         if !object["metadata"].is_object() {
@@ -393,11 +393,14 @@ impl Store {
         }
         let metadata = &mut object["metadata"];
         metadata["name"] = json!(key.1);
-        metadata["namespace"] = json!(key.0);
-        let kept = before.as_ref().map(|before| &before["metadata"]);
-        metadata["uid"] = kept.map_or_else(|| json!("planted"), |kept| kept["uid"].clone());
-        let generation = kept.and_then(|kept| kept["generation"].as_i64()).unwrap_or(0);
-        metadata["generation"] = json!(generation + 1);
+        if resource.namespaced {
+            metadata["namespace"] = json!(key.0);
+        }
+        if let Some(before) = &before {
+            metadata["uid"] = before["metadata"]["uid"].clone();
+            let generation = before["metadata"]["generation"].as_i64().unwrap_or(0);
+            metadata["generation"] = json!(generation + 1);
+        }
         object["apiVersion"] = json!(resource.api_version());
         object["kind"] = json!(resource.kind);
         self.commit(&writer("etcd"), resource, key.clone(), before, object);
