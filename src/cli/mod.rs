@@ -17,6 +17,7 @@ pub mod demo;
 pub mod exit;
 pub mod get;
 pub mod header;
+pub mod judge;
 pub mod live;
 pub mod manifests;
 pub mod pause;

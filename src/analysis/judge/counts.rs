@@ -11,6 +11,7 @@ use super::{
     dispersion::Dispersion,
     kernel::{Exposed, Tolerated, rare},
     ln_mean_exp,
+    parameters::Sampling,
 };
 
 /// Ratios that are bet on.
@@ -34,7 +35,8 @@ pub struct Interval {
     pub canary: Counts,
     /// Stable, all pods together.
     pub stable: Counts,
-    /// When a minute ended within this interval: that minute of stable, a count for each pod.
+    /// When a [`minute`](super::dispersion::told_since) ended within this interval: that minute of
+    /// stable, a count for each pod.
     pub minute: Vec<Counts>,
 }
 
@@ -58,16 +60,15 @@ pub struct State {
     pub stable: Totals,
     /// Seconds since the beginning.
     pub seconds: f64,
-    /// When the alarm was raised, in seconds since the beginning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alarmed_at_seconds: Option<f64>,
+    /// Stable in the interval before.
+    pub before: Counts,
+    /// Whether the alarm was raised.
+    pub alarmed: bool,
 }
 
 /// What the signs have collected since they last bet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Collected {
-    /// Seconds since then.
-    pub seconds: f64,
     /// The canary since then.
     pub canary: Counts,
     /// Stable since then.
@@ -85,7 +86,8 @@ impl Default for State {
             canary: Totals::default(),
             stable: Totals::default(),
             seconds: 0.0,
-            alarmed_at_seconds: None,
+            before: Counts::default(),
+            alarmed: false,
         }
     }
 }
@@ -97,15 +99,15 @@ impl State {
     }
 }
 
-/// Takes one interval into account.
+/// Takes one interval into account. Intervals before the canary's first request tell how errors of
+/// stable come, and nothing else: give it some, the comparison is quicker for it.
 pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Finding) {
     let dispersion = state.dispersion.phi();
-    let mut next = advance(state, interval, params, dispersion);
+    let began = state.canary.requests > 0 || interval.canary.requests > 0;
+    let mut next = if began { advance(state, interval, params, dispersion) } else { state.clone() };
     // Only from the next interval on: a bet is placed before the dice are seen.
     next.dispersion = state.dispersion.and(&interval.minute);
-    if next.alarmed_at_seconds.is_none() && next.ln_evidence() >= params.ln_needed() {
-        next.alarmed_at_seconds = Some(next.seconds);
-    }
+    next.alarmed |= next.ln_evidence() >= params.ln_needed();
     let finding = finding(&next, params);
     (next, finding)
 }
@@ -113,9 +115,8 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
 /// What a state says.
 pub fn finding(state: &State, params: &Params) -> Finding {
     let State { canary, stable, .. } = *state;
-    let alarmed = state.alarmed_at_seconds.is_some();
     Finding {
-        verdict: Verdict::of(alarmed, canary.requests, stable.requests, params.min_requests),
+        verdict: Verdict::of(state.alarmed, canary.requests, stable.requests, params.min_requests),
         ln_evidence: state.ln_evidence(),
         dispersion: state.dispersion.phi(),
         canary,
@@ -132,6 +133,8 @@ pub(super) fn advance(state: &State, interval: &Interval, params: &Params, phi: 
     let canary_requests = f64::from(interval.canary.requests);
     let canary_errors = f64::from(interval.canary.errors);
     let clip = (CLIP * canary_requests * state.stable.rate()).ceil().max(1.0);
+    let cap =
+        if recovers(state.before, interval.stable, params, phi) { 0.0 } else { params.ln_cap() };
     let bettors = [
         (&mut next.tempered, phi, canary_errors),
         (&mut next.clipped, phi.min(clip), canary_errors.min(clip)),
@@ -147,17 +150,34 @@ pub(super) fn advance(state: &State, interval: &Interval, params: &Params, phi: 
         for (ln, psi) in ln_e[1..].iter_mut().zip(ratios) {
             *ln = rare(exposed, psi, tolerated);
         }
-        mixture.step(&prior(), &ln_e, params.share(interval.seconds), params.ln_cap());
+        mixture.step(&prior(), &ln_e, params.share(interval.seconds), cap);
     }
     next.canary = state.canary.and(interval.canary);
     next.stable = state.stable.and(interval.stable);
+    next.before = interval.stable;
     next.seconds += interval.seconds;
     next.collected = collect(state.collected, interval);
     // Half a second of tolerance: intervals are rarely exact.
-    if next.collected.seconds >= SIGN_SECONDS - 0.5 {
-        bet_on_sign(&mut next, params);
+    let turns = |seconds: f64| ((seconds + 0.5) / SIGN_SECONDS).floor();
+    if turns(next.seconds) > turns(state.seconds) {
+        bet_on_sign(&mut next, params.share(interval.seconds.max(SIGN_SECONDS)), params);
     }
     next
+}
+
+/// Whether stable's errors drop, from one interval to the next, by more than chance. When the arms
+/// are sampled a scrape apart, the end of an incident that both had shows in stable first; what the
+/// canary does in such an interval is no evidence. Bets only lose by it, so they stay fair.
+fn recovers(before: Counts, now: Counts, params: &Params, phi: f64) -> bool {
+    const DEVIATIONS: f64 = 4.0;
+    let requests = f64::from(before.requests) + f64::from(now.requests);
+    if params.sampling == Sampling::Together || requests <= 0.0 {
+        return false;
+    }
+    let errors = f64::from(before.errors) + f64::from(now.errors);
+    let share = f64::from(now.requests) / requests;
+    let deviation = (phi * errors * share * (1.0 - share)).sqrt();
+    f64::from(now.errors) < errors * share - DEVIATIONS * deviation
 }
 
 fn collect(so_far: Collected, interval: &Interval) -> Collected {
@@ -166,7 +186,6 @@ fn collect(so_far: Collected, interval: &Interval) -> Collected {
         errors: one.errors.saturating_add(two.errors),
     };
     Collected {
-        seconds: so_far.seconds + interval.seconds,
         canary: add(so_far.canary, interval.canary),
         stable: add(so_far.stable, interval.stable),
     }
@@ -174,8 +193,8 @@ fn collect(so_far: Collected, interval: &Interval) -> Collected {
 
 /// Bets on who was worse. Fair only while stable has most of the traffic: the smaller arm has no
 /// errors more often than not.
-fn bet_on_sign(state: &mut State, params: &Params) {
-    let Collected { seconds, canary, stable } = std::mem::take(&mut state.collected);
+fn bet_on_sign(state: &mut State, share: f64, params: &Params) {
+    let Collected { canary, stable } = std::mem::take(&mut state.collected);
     let errors = u64::from(canary.errors) + u64::from(stable.errors);
     if errors == 0 || canary.requests == 0 || canary.requests > stable.requests {
         return;
@@ -184,7 +203,7 @@ fn bet_on_sign(state: &mut State, params: &Params) {
     let worse = rate(canary) > params.ratio * rate(stable) + params.absolute;
     let sign = if worse { 1.0 } else { -1.0 };
     let ln_e = STAKES.map(|stake| (stake * sign).ln_1p());
-    state.sign.step(&SIGN_PRIOR, &ln_e, params.share(seconds), f64::INFINITY);
+    state.sign.step(&SIGN_PRIOR, &ln_e, share, f64::INFINITY);
 }
 
 /// The ratios that are bet on: from half as much again as tolerated, to a hundred times.

@@ -8,7 +8,22 @@ use serde::{Deserialize, Serialize};
 
 use super::{Counts, real};
 
-/// What is known of bursts. It begins with a guess of 2, worth ten errors.
+/// Since when the pods of stable are told apart, when an interval ends `to` seconds after the
+/// beginning and began at `from`; nothing when there is nothing to tell yet. That is every minute, and
+/// in the first minute after 15 and 30 s as well.
+pub fn told_since(from: f64, to: f64) -> Option<f64> {
+    // Half a second of tolerance: intervals are rarely exact.
+    let last = |seconds: f64| match seconds + 0.5 {
+        seconds if seconds >= 60.0 => (seconds / 60.0).floor() * 60.0,
+        seconds if seconds >= 30.0 => 30.0,
+        seconds if seconds >= 15.0 => 15.0,
+        _ => 0.0,
+    };
+    (last(to) > last(from)).then(|| last(from))
+}
+
+/// What is known of bursts. It begins with a guess of 2, worth two errors: simulations with a guess
+/// worth ten had as many false alarms, and found bad canaries a minute later.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dispersion {
     /// Pairs of errors on one pod, beyond those that the traffic explains.
@@ -19,12 +34,13 @@ pub struct Dispersion {
 
 impl Default for Dispersion {
     fn default() -> Self {
-        Self { excess: 10.0, informative: 10.0 }
+        Self { excess: 2.0, informative: 2.0 }
     }
 }
 
 impl Dispersion {
-    /// With one more minute of stable, a count for each pod.
+    /// With one more minute of stable, a count for each pod. (Shorter at the beginning, when nothing is
+    /// known yet; much shorter would tear bursts apart.)
     #[must_use]
     pub fn and(mut self, pods: &[Counts]) -> Self {
         let pairs = |counts: &dyn Fn(&Counts) -> u32| -> f64 {

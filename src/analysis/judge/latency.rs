@@ -42,7 +42,7 @@ pub struct Interval {
     pub minute: Vec<Slow>,
 }
 
-/// What a comparison remembers: 16 numbers a bound, and two.
+/// What a comparison remembers: 16 numbers a bound, and one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
@@ -50,9 +50,8 @@ pub struct State {
     pub bounds: Vec<Bound>,
     /// Seconds since the beginning.
     pub seconds: f64,
-    /// When the alarm was raised, in seconds since the beginning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alarmed_at_seconds: Option<f64>,
+    /// Whether the alarm was raised.
+    pub alarmed: bool,
 }
 
 /// What is remembered of one bound.
@@ -77,7 +76,7 @@ impl State {
             canary: Totals::default(),
             stable: Totals::default(),
         };
-        Self { bounds: vec![bound; bounds], seconds: 0.0, alarmed_at_seconds: None }
+        Self { bounds: vec![bound; bounds], seconds: 0.0, alarmed: false }
     }
 
     /// Natural logarithm of the evidence: the mean over the bounds.
@@ -94,9 +93,12 @@ impl State {
     }
 }
 
-/// Takes one interval into account. Counts that are missing for a bound are 0.
+/// Takes one interval into account. Counts that are missing for a bound are 0. As for errors,
+/// intervals before the canary's first request only tell how slow requests of stable come.
 pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Finding) {
     let mut next = state.clone();
+    let seen = state.bounds.first().is_some_and(|bound| bound.canary.requests > 0);
+    let began = seen || interval.canary.requests > 0;
     let ratios = geometric(1.2 * params.ratio, 20.0 * params.ratio);
     for (index, bound) in next.bounds.iter_mut().enumerate() {
         let of = |slow: &Slow| Counts {
@@ -113,17 +115,19 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
                 *ln = kernel / phi;
             }
         }
-        let share = params.share(interval.seconds);
-        bound.mixture.step(&prior(), &ln_e, share, params.ln_cap());
+        if began {
+            let share = params.share(interval.seconds);
+            bound.mixture.step(&prior(), &ln_e, share, params.ln_cap());
+        }
         let minute: Vec<Counts> = interval.minute.iter().map(of).collect();
         bound.dispersion = bound.dispersion.and(&minute);
         bound.canary = bound.canary.and(canary);
         bound.stable = bound.stable.and(stable);
     }
-    next.seconds += interval.seconds;
-    if next.alarmed_at_seconds.is_none() && next.ln_evidence() >= params.ln_needed() {
-        next.alarmed_at_seconds = Some(next.seconds);
+    if began {
+        next.seconds += interval.seconds;
     }
+    next.alarmed |= next.ln_evidence() >= params.ln_needed();
     let finding = finding(&next, params);
     (next, finding)
 }
@@ -132,9 +136,8 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
 pub fn finding(state: &State, params: &Params) -> Finding {
     let loudest = state.bounds.get(state.loudest());
     let (canary, stable) = loudest.map(|bound| (bound.canary, bound.stable)).unwrap_or_default();
-    let alarmed = state.alarmed_at_seconds.is_some();
     Finding {
-        verdict: Verdict::of(alarmed, canary.requests, stable.requests, params.min_requests),
+        verdict: Verdict::of(state.alarmed, canary.requests, stable.requests, params.min_requests),
         ln_evidence: state.ln_evidence(),
         dispersion: loudest.map_or(1.0, |bound| bound.dispersion.phi()),
         canary,

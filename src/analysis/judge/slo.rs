@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use statrs::function::beta::{beta_reg, ln_beta};
 
-use super::{Counts, Finding, Totals, Verdict, parameters::Share, real};
+use super::{Counts, Totals, Verdict, parameters::Share, real};
 
 /// How many errors a window must have before it can burn: a few of few requests say nothing.
 pub const MIN_ERRORS: u64 = 10;
@@ -136,8 +136,8 @@ pub enum Action {
 /// Worse than stable: the release is to blame. Burning together: it is not, but this is no time to go
 /// on. Burning alone without being worse in the comparison's eyes: the objective is broken by the
 /// canary all the same. Stable burning alone: the canary may be its fix, and nothing holds that up.
-pub fn action(comparison: &Finding, canary_burns: bool, stable_burns: bool) -> Action {
-    match (comparison.verdict, canary_burns, stable_burns) {
+pub fn action(comparison: Verdict, canary_burns: bool, stable_burns: bool) -> Action {
+    match (comparison, canary_burns, stable_burns) {
         (Verdict::Worse, ..) | (_, true, false) => Action::RollBack,
         (_, true, true) => Action::HoldSharedIncident,
         (Verdict::NotEnoughData, ..) => Action::Wait,

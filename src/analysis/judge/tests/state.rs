@@ -4,9 +4,12 @@ use serde_json::Value;
 
 use super::{counts, interval, params};
 use crate::analysis::judge::{
-    Verdict,
+    Params, Verdict,
     counts::{Interval, State, step},
-    latency, slo,
+    dispersion::told_since,
+    latency,
+    parameters::Sampling,
+    slo,
 };
 
 /// A release whose canary gets worse in its second half, with minutes of four pods.
@@ -83,7 +86,7 @@ fn count_numbers(value: &Value) -> usize {
 #[test]
 fn the_state_of_a_comparison_has_fewer_than_forty_numbers() {
     let state = release().iter().fold(State::default(), |state, i| step(&state, i, &params()).0);
-    assert!(state.alarmed_at_seconds.is_some());
+    assert!(state.alarmed);
     let numbers = count_numbers(&serde_json::to_value(&state).unwrap());
     assert!(numbers < 40, "{numbers}");
 }
@@ -103,17 +106,16 @@ fn a_state_that_somebody_broke_is_refused() {
 fn an_alarm_stays() {
     let failing = interval(counts(50, 50), counts(450, 4));
     let mut state = State::default();
-    for _ in 0..4 {
+    for scrape in 1..=4 {
         state = step(&state, &failing, &params()).0;
+        assert_eq!(state.alarmed, scrape >= 3);
     }
-    let at = state.alarmed_at_seconds;
-    assert_eq!(at, Some(45.0));
     for _ in 0..400 {
         state = step(&state, &interval(counts(50, 0), counts(450, 40)), &params()).0;
     }
-    let (state, finding) = step(&state, &failing, &params());
+    assert!(state.ln_evidence() < params().ln_needed());
+    let finding = step(&state, &failing, &params()).1;
     assert_eq!(finding.verdict, Verdict::Worse);
-    assert_eq!(state.alarmed_at_seconds, at);
 }
 
 /// What is learned of bursts counts from the next interval on.
@@ -139,4 +141,30 @@ fn bursts_are_seen_and_independent_errors_are_not() {
     assert!(fold(&burst) > 5.0, "{}", fold(&burst));
     // One pod says nothing about bursts: the guess stays.
     assert!((fold(&[counts(400, 10)]) - 2.0).abs() < 1e-12);
+}
+
+#[test]
+fn pods_are_told_apart_every_minute_and_sooner_at_first() {
+    let ends = |every: f64, count: u32| -> Vec<(f64, f64)> {
+        let intervals = (0..count).map(|i| (f64::from(i) * every, f64::from(i + 1) * every));
+        intervals.filter_map(|(from, to)| Some((told_since(from, to)?, to))).collect()
+    };
+    assert_eq!(ends(15.0, 9), [(0.0, 15.0), (15.0, 30.0), (30.0, 60.0), (60.0, 120.0)]);
+    assert_eq!(ends(60.0, 2), [(0.0, 60.0), (60.0, 120.0)]);
+    assert_eq!(ends(5.0, 24).len(), 4);
+}
+
+/// The end of an incident shows in stable a scrape before it does in the canary.
+#[test]
+fn the_end_of_an_incident_is_no_evidence() {
+    let play = |sampling| {
+        let params = Params { sampling, ..params() };
+        let incident = interval(counts(125, 25), counts(1125, 225));
+        let end = interval(counts(125, 25), counts(1125, 2));
+        let both = (0..20).fold(State::default(), |state, _| step(&state, &incident, &params).0);
+        let after = step(&both, &end, &params).0;
+        after.tempered.ln_wealth - both.tempered.ln_wealth
+    };
+    assert!(play(Sampling::Scraped) <= 0.0);
+    assert!(play(Sampling::Together) > 2.0);
 }

@@ -1,0 +1,23 @@
+//! False alarms, and how soon a bad canary is found: the judge of errors against the rules that
+//! people use, on simulated releases of half an hour. Prints a table; `JUDGE_SEED` changes the noise,
+//! `JUDGE_RUNS` how many healthy releases a cell has (default 2000).
+
+#[path = "judge/judges.rs"]
+mod judges;
+#[path = "judge/random.rs"]
+mod random;
+#[path = "judge/report.rs"]
+mod report;
+#[path = "judge/traffic.rs"]
+mod traffic;
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn main() {
+    let setting = |name: &str, otherwise: u64| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+    };
+    let (seed, runs) = (setting("JUDGE_SEED", 1), setting("JUDGE_RUNS", 2000));
+    println!("{}", report::steps());
+    println!("{}", report::false_alarms(seed, runs));
+    println!("{}", report::effects(seed, runs.div_ceil(4)));
+}
