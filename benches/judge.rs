@@ -17,7 +17,20 @@ fn main() {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
     };
     let (seed, runs) = (setting("JUDGE_SEED", 1), setting("JUDGE_RUNS", 2000));
+    println!("Seed {seed}, {runs} healthy and {} bad releases a cell.\n", runs.div_ceil(4));
     println!("{}", report::steps());
-    println!("{}", report::false_alarms(seed, runs));
-    println!("{}", report::effects(seed, runs.div_ceil(4)));
+    let (healthy, worst) = report::false_alarms(seed, runs);
+    println!("{healthy}");
+    let (bad, mut bars) = report::effects(seed, runs.div_ceil(4));
+    println!("{bad}");
+    let name = "false alarms in the worst cell within the model, %".to_owned();
+    bars.insert(0, report::Bar { name, most: 1.0, found: worst });
+    println!("### Bars\n\n| | at most | found |\n|---|---|---|");
+    for bar in &bars {
+        println!("| {} | {:.3} | {:.3} |", bar.name, bar.most, bar.found);
+    }
+    if bars.iter().any(|bar| bar.found > bar.most) {
+        println!("\nA bar is not met.");
+        std::process::exit(1);
+    }
 }

@@ -62,7 +62,7 @@ fn cost(times: u32, mut body: impl FnMut()) -> Duration {
     for _ in 0..times {
         body();
     }
-    (on_cpu() - before) / times
+    on_cpu().saturating_sub(before) / times
 }
 
 /// What this thread has been on a CPU (proc(5), schedstat).
@@ -93,11 +93,11 @@ fn play(cell: &Cell, seed: u64, runs: u64, judges: &[Judge]) -> Vec<Vec<(Option<
 
 fn one(cell: &Cell, seed: u64, judges: &[Judge]) -> Vec<(Option<usize>, u32)> {
     let release = cell.play(seed);
-    let judged = judges.iter().map(|judge| {
+    let alarms = judges.iter().map(|judge| {
         let alarm = judge.alarm(&release, cell.skew).filter(|second| *second <= SECONDS);
         (alarm, release.canary(0, alarm.unwrap_or(SECONDS)).errors)
     });
-    judged.collect()
+    alarms.collect()
 }
 
 fn percent(part: usize, of: usize) -> f64 {
@@ -110,40 +110,92 @@ fn head(first: &str, judges: &[Judge]) -> String {
     format!("| {first} | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(judges.len()))
 }
 
-/// Releases that are rolled back although the canary is as good as stable.
-pub fn false_alarms(seed: u64, runs: u64) -> String {
-    let mut text = format!(
-        "False alarms, % of {runs} healthy releases a cell (30 min; seed {seed}):\n\n{}",
-        head("requests a minute, errors, weights, noise", &JUDGES)
-    );
-    let mut worst = 0.0_f64;
-    for (per_minute, base) in RATES {
-        for weights in [Weights::Stepped, Weights::Tenth] {
-            for (name, noise, skew) in NOISES {
-                let truth = Truth::Healthy;
-                let cell = Cell { per_minute, base, noise, truth, weights, skew, history: HISTORY };
-                let results = play(&cell, seed, runs, &JUDGES);
-                let shares: Vec<f64> = results
-                    .iter()
-                    .map(|all| percent(all.iter().filter(|run| run.0.is_some()).count(), all.len()))
-                    .collect();
-                worst = worst.max(shares[0]);
-                let columns: Vec<String> = shares.iter().map(|s| format!("{s:.1}")).collect();
-                let weights = if weights == Weights::Tenth { "10 %" } else { "5 to 50 %" };
-                let base = base * 100.0;
-                let columns = columns.join(" | ");
-                let _ = writeln!(text, "| {per_minute}, {base} %, {weights}, {name} | {columns} |");
-            }
-        }
-    }
-    let _ = writeln!(text, "\nWorst cell of Sluice: {worst:.2} %.");
-    text
+/// Shares of false alarms of one cell, a column for each judge.
+struct Healthy {
+    noise: usize,
+    shares: Vec<f64>,
 }
 
-/// How soon a bad canary is found.
-pub fn effects(seed: u64, runs: u64) -> String {
+/// Healthy releases that are rolled back. Returns the tables and the worst cell within the model.
+pub fn false_alarms(seed: u64, runs: u64) -> (String, f64) {
+    let names: Vec<&str> = NOISES.iter().map(|noise| noise.0).collect();
     let mut text = format!(
-        "Bad canaries at 10 % weight from the first second, {runs} releases a cell: found, % / median seconds / requests that failed on the canary until then, mean\n\n{}",
+        "### False alarms\n\nSluice at scrapes of 15 s: % of {runs} healthy releases that are rolled back.\n\n| requests a minute, errors, weights | {} |\n|---|{}\n",
+        names.join(" | "),
+        "---|".repeat(names.len())
+    );
+    let mut cells = Vec::new();
+    for (per_minute, base) in RATES {
+        for weights in [Weights::Stepped, Weights::Tenth] {
+            let row: Vec<Healthy> = NOISES
+                .iter()
+                .enumerate()
+                .map(|(index, (_, noise, skew))| {
+                    let (noise, skew, truth) = (*noise, *skew, Truth::Healthy);
+                    let cell =
+                        Cell { per_minute, base, noise, truth, weights, skew, history: HISTORY };
+                    let results = play(&cell, seed, runs, &JUDGES);
+                    let alarms = |all: &Vec<(Option<usize>, u32)>| {
+                        percent(all.iter().filter(|run| run.0.is_some()).count(), all.len())
+                    };
+                    Healthy { noise: index, shares: results.iter().map(alarms).collect() }
+                })
+                .collect();
+            let columns: Vec<String> =
+                row.iter().map(|cell| format!("{:.2}", cell.shares[0])).collect();
+            let weights = if weights == Weights::Tenth { "10 %" } else { "5 to 50 %" };
+            let (base, columns) = (base * 100.0, columns.join(" | "));
+            let _ = writeln!(text, "| {per_minute}, {base} %, {weights} | {columns} |");
+            cells.extend(row);
+        }
+    }
+    text.push_str(
+        "\nThe rules of others on the same releases: lowest to highest of these cells, %.\n\n",
+    );
+    text.push_str(&head("noise", &JUDGES));
+    for (index, name) in names.iter().enumerate() {
+        let range = |judge: usize| {
+            let of = cells.iter().filter(|cell| cell.noise == index).map(|cell| cell.shares[judge]);
+            let (low, high) = of
+                .fold((100.0_f64, 0.0_f64), |(low, high), share| (low.min(share), high.max(share)));
+            format!("{low:.1} to {high:.1}")
+        };
+        let columns: Vec<String> = (0..JUDGES.len()).map(range).collect();
+        let _ = writeln!(text, "| {name} | {} |", columns.join(" | "));
+    }
+    let model = cells.iter().filter(|cell| !matches!(NOISES[cell.noise].1, Noise::Outages(_)));
+    (text, model.map(|cell| cell.shares[0]).fold(0.0, f64::max))
+}
+
+/// How one judge does in one cell of bad canaries.
+struct Effect {
+    found: f64,
+    median: Option<usize>,
+    failed: f64,
+}
+
+impl Effect {
+    fn of(all: &[(Option<usize>, u32)]) -> Self {
+        // A release without an alarm counts as one that takes for ever.
+        let mut times: Vec<usize> = all.iter().map(|run| run.0.unwrap_or(usize::MAX)).collect();
+        times.sort_unstable();
+        let median = times.get(times.len() / 2).copied().filter(|time| *time <= SECONDS);
+        let failed: f64 = all.iter().map(|run| f64::from(run.1)).sum();
+        let runs = f64::from(u32::try_from(all.len()).unwrap_or(u32::MAX)).max(1.0);
+        let found = percent(all.iter().filter(|run| run.0.is_some()).count(), all.len());
+        Self { found, median, failed: failed / runs }
+    }
+
+    fn cell(&self) -> String {
+        let median = self.median.map_or_else(|| "-".to_owned(), |median| median.to_string());
+        format!("{:.0} / {median} / {:.1}", self.found, self.failed)
+    }
+}
+
+/// How soon a bad canary is found. Returns the table and what the bars are about.
+pub fn effects(seed: u64, runs: u64) -> (String, Vec<Bar>) {
+    let mut text = format!(
+        "### Bad canaries\n\n10 % weight, bad from the first second; {runs} releases a cell. Found, % / median seconds over all releases / requests that failed on the canary until then, mean. Beside it belongs what a rule alarms on above.\n\n{}",
         head("requests a minute, errors, noise, canary", &JUDGES)
     );
     let truths = [
@@ -157,6 +209,7 @@ pub fn effects(seed: u64, runs: u64) -> String {
         ("bursts of 3", Noise::Bursts(3.0)),
         ("bursts of 10", Noise::Bursts(10.0)),
     ];
+    let mut bars = Vec::new();
     for (per_minute, base) in RATES {
         for (noise_name, noise) in noises {
             for (truth_name, truth) in truths {
@@ -164,24 +217,41 @@ pub fn effects(seed: u64, runs: u64) -> String {
                 let cell =
                     Cell { per_minute, base, noise, truth, weights, skew: 0, history: HISTORY };
                 let results = play(&cell, seed.wrapping_add(77), runs, &JUDGES);
-                let columns: Vec<String> = results.iter().map(|all| effect(all)).collect();
-                let base = base * 100.0;
-                let columns = columns.join(" | ");
-                let _ = writeln!(
-                    text,
-                    "| {per_minute}, {base} %, {noise_name}, {truth_name} | {columns} |"
-                );
+                let effects: Vec<Effect> = results.iter().map(|all| Effect::of(all)).collect();
+                let columns: Vec<String> = effects.iter().map(Effect::cell).collect();
+                let (base, columns) = (base * 100.0, columns.join(" | "));
+                let name = format!("{per_minute}, {base} %, {noise_name}, {truth_name}");
+                let _ = writeln!(text, "| {name} | {columns} |");
+                if per_minute.total_cmp(&500.0).is_eq() && noise == Noise::Clean {
+                    bars.extend(bars_of(&name, truth, base, &effects));
+                }
             }
         }
     }
-    text
+    (text, bars)
 }
 
-fn effect(all: &[(Option<usize>, u32)]) -> String {
-    let mut found: Vec<usize> = all.iter().filter_map(|run| run.0).collect();
-    found.sort_unstable();
-    let median = found.get(found.len() / 2).map_or("-".to_owned(), usize::to_string);
-    let failed: f64 = all.iter().map(|run| f64::from(run.1)).sum();
-    let runs = f64::from(u32::try_from(all.len()).unwrap_or(u32::MAX)).max(1.0);
-    format!("{:.0} / {median} / {:.1}", percent(found.len(), all.len()), failed / runs)
+/// What is promised, and what was measured.
+pub struct Bar {
+    pub name: String,
+    pub most: f64,
+    pub found: f64,
+}
+
+fn bars_of(name: &str, truth: Truth, base: f64, effects: &[Effect]) -> Vec<Bar> {
+    let bar =
+        |what: &str, most: f64, found: f64| Bar { name: format!("{name}: {what}"), most, found };
+    let seconds = |effect: &Effect| {
+        effect.median.map_or(f64::INFINITY, |s| f64::from(u32::try_from(s).unwrap_or(u32::MAX)))
+    };
+    let [ours, argo, _, flagger, _] = effects else { return Vec::new() };
+    match truth {
+        Truth::Plus(1.0) => vec![
+            bar("median seconds", 45.0, seconds(ours)),
+            bar("failed requests, of Argo's", 1.0 / 5.0, ours.failed / argo.failed),
+            bar("failed requests, of Flagger's", 1.0 / 7.0, ours.failed / flagger.failed),
+        ],
+        Truth::Times(5.0) if base > 0.5 => vec![bar("median seconds", 330.0, seconds(ours))],
+        _ => Vec::new(),
+    }
 }

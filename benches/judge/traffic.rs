@@ -32,7 +32,7 @@ pub enum Truth {
 }
 
 /// The canary's weight over time.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weights {
     /// 5, 10, 20, 30, 40, 50 %, five minutes each.
     Stepped,

@@ -18,7 +18,7 @@ use std::{
 use super::exit::{Exit, Failure};
 pub use flags::{Flags, HELP};
 use flags::{Judge, Metric};
-use rows::{Arm, Rows};
+use rows::Rows;
 use verdicts::Ending;
 
 /// Judges the file.
@@ -115,12 +115,8 @@ fn metrics(rows: &Rows, flags: &Flags) -> Result<Vec<Metric>, Wrong> {
 
 fn notes(rows: &Rows, flags: &Flags) -> Vec<String> {
     let mut notes = Vec::new();
-    let mut pods: Vec<&str> =
-        rows.all.iter().filter(|row| row.arm == Arm::Stable).map(|row| row.pod.as_str()).collect();
-    pods.sort_unstable();
-    pods.dedup();
-    if pods.len() < 2 && flags.judge == Judge::Compare {
-        notes.push("stable has one pod, so nothing is known of bursts; taken are errors that come in twos. A column pod, with a row for each pod, says more".to_owned());
+    if intervals::stable_pods(rows) < 2 && flags.judge == Judge::Compare {
+        notes.push("stable has one pod, so that bursts of errors are not told from rates that move, and the judge is slow. A column pod, with a row for each pod, makes it quicker".to_owned());
     }
     notes
 }

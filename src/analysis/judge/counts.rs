@@ -67,7 +67,7 @@ pub struct State {
 }
 
 /// What the signs have collected since they last bet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collected {
     /// The canary since then.
     pub canary: Counts,

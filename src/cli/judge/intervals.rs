@@ -1,6 +1,6 @@
 //! Rows to intervals: what each arm counted, and minutes of stable, pod by pod.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{Arm, Row, Rows};
 use crate::analysis::judge::{
@@ -23,11 +23,28 @@ pub(super) struct Slice {
 /// How long an interval is that stands alone, in seconds.
 const ALONE: f64 = 60.0;
 
+/// Over how long the intervals of an only pod are compared, in seconds.
+const MINUTE: f64 = 60.0;
+
 /// A pod of stable, since the minute began.
 #[derive(Clone, Default)]
 struct Pod {
     counts: Counts,
     slow: Slow,
+}
+
+/// Stable since its pods, or the intervals of its only pod, were last told apart.
+#[derive(Default)]
+struct Watched {
+    pods: BTreeMap<String, Pod>,
+    /// How long, in seconds.
+    seconds: f64,
+}
+
+/// How many pods of stable there are.
+pub(super) fn stable_pods(rows: &Rows) -> usize {
+    let stable = rows.all.iter().filter(|row| row.arm == Arm::Stable);
+    stable.map(|row| row.pod.as_str()).collect::<BTreeSet<_>>().len()
 }
 
 /// The intervals, in the order of time.
@@ -38,18 +55,25 @@ pub(super) fn slices(rows: &Rows) -> Vec<Slice> {
     let lengths: Vec<f64> = groups.windows(2).map(|two| end(&two[1]) - end(&two[0])).collect();
     // Nobody says when the first interval began: as long ago as the second is long.
     let first = lengths.first().copied().unwrap_or(ALONE);
-    let (mut at, mut pods) = (0.0, BTreeMap::<String, Pod>::new());
+    let alone = stable_pods(rows) < 2;
+    let (mut at, mut watched) = (0.0, Watched::default());
     let mut slices = Vec::new();
     for (group, seconds) in groups.iter().zip(std::iter::once(first).chain(lengths.iter().copied()))
     {
         let mut slice = slice(group, seconds, rows.bounds.len());
         for row in group.iter().filter(|row| row.arm == Arm::Stable) {
-            let pod = pods.entry(row.pod.clone()).or_default();
+            // Without pods, intervals take their place: that errors come in bursts shows over time as
+            // well, though what hits all of stable looks like one, too.
+            let name = if alone { row.time.clone() } else { row.pod.clone() };
+            let pod = watched.pods.entry(name).or_default();
             add(&mut pod.counts, row);
             add_slow(&mut pod.slow, row);
         }
-        if told_since(at, at + seconds).is_some() {
-            let pods = std::mem::take(&mut pods);
+        watched.seconds += seconds;
+        let minute = watched.seconds > MINUTE - 0.5 && watched.pods.len() > 1;
+        let tell = if alone { minute } else { told_since(at, at + seconds).is_some() };
+        if tell {
+            let pods = std::mem::take(&mut watched).pods;
             slice.errors.minute = pods.values().map(|pod| pod.counts).collect();
             slice.latency.minute = pods.into_values().map(|pod| pod.slow).collect();
         }

@@ -60,9 +60,11 @@ pub(super) fn mann_whitney(
         series.extend(bounds.iter().map(|bound| Series::new(format!("above {bound} s"))));
     }
     let errors = usize::from(metrics.contains(&Metric::Errors));
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     let mut last = (Grade::Fail, None, Vec::new());
-    for slice in slices {
+    // Like with like: minutes before the canary came are not compared.
+    let compared = |slice: &&Slice| slice.errors.canary.requests > 0;
+    for slice in slices.iter().filter(compared) {
         for (index, series) in series.iter_mut().enumerate() {
             let of = |counts: &Counts, slow: &Slow| match index.checked_sub(errors) {
                 None => percent(counts.errors, counts.requests),
@@ -81,7 +83,7 @@ pub(super) fn mann_whitney(
         lines.extend(serde_json::to_string(&line));
         last = (grade, score, high);
     }
-    let ending = ending(&last, slices.len());
+    let ending = ending(&last, lines.len());
     (lines, ending)
 }
 
