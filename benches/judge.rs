@@ -1,5 +1,5 @@
-//! False alarms, and how soon a bad canary is found: the judge of errors against the rules that
-//! people use, on simulated releases of half an hour. Prints a table; `JUDGE_SEED` changes the noise,
+//! False alarms, and how soon a bad canary is found: the judges against the rules that people
+//! use, on simulated releases of half an hour. Prints a table; `JUDGE_SEED` changes the noise,
 //! `JUDGE_RUNS` how many healthy releases a cell has (default 2000).
 
 #[path = "judge/judges.rs"]
@@ -8,6 +8,8 @@ mod judges;
 mod random;
 #[path = "judge/report.rs"]
 mod report;
+#[path = "judge/slow.rs"]
+mod slow;
 #[path = "judge/traffic.rs"]
 mod traffic;
 
@@ -23,6 +25,10 @@ fn main() {
     println!("{healthy}");
     let (bad, mut bars) = report::effects(seed, runs.div_ceil(4));
     println!("{bad}");
+    let (slow, worst_slow) = report::latency(seed, runs.div_ceil(4));
+    println!("{slow}");
+    let name = "false alarms of latency in the worst cell, %".to_owned();
+    bars.insert(0, report::Bar { name, most: 1.0, found: worst_slow });
     let name = "false alarms in the worst cell within the model, %".to_owned();
     bars.insert(0, report::Bar { name, most: 1.0, found: worst });
     println!("### Bars\n\n| | at most | found |\n|---|---|---|");

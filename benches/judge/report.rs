@@ -10,6 +10,7 @@ use sluice::analysis::judge::{
 
 use super::{
     judges::{JUDGES, Judge, params},
+    slow,
     traffic::{Cell, Noise, SECONDS, Truth, Weights},
 };
 
@@ -75,20 +76,25 @@ fn on_cpu() -> Duration {
 /// Releases of a cell, spread over the processors: for each judge when it alarmed, and how many
 /// requests had failed by then.
 fn play(cell: &Cell, seed: u64, runs: u64, judges: &[Judge]) -> Vec<Vec<(Option<usize>, u32)>> {
+    let all = spread(runs, |run| one(cell, seed.wrapping_mul(1_000_003) + run, judges));
+    (0..judges.len()).map(|judge| all.iter().map(|run| run[judge]).collect()).collect()
+}
+
+/// Runs, spread over the processors.
+fn spread<T: Send>(runs: u64, body: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let workers = std::thread::available_parallelism().map_or(1, |all| all.get() as u64);
-    let all = std::thread::scope(|scope| {
+    let body = &body;
+    std::thread::scope(|scope| {
         let hands: Vec<_> = (0..workers)
             .map(|worker| {
                 scope.spawn(move || {
                     let mine = (worker..runs).step_by(usize::try_from(workers).unwrap_or(1));
-                    mine.map(|run| one(cell, seed.wrapping_mul(1_000_003) + run, judges))
-                        .collect::<Vec<_>>()
+                    mine.map(body).collect::<Vec<_>>()
                 })
             })
             .collect();
-        hands.into_iter().flat_map(|hand| hand.join().expect("no panic")).collect::<Vec<_>>()
-    });
-    (0..judges.len()).map(|judge| all.iter().map(|run| run[judge]).collect()).collect()
+        hands.into_iter().flat_map(|hand| hand.join().expect("no panic")).collect()
+    })
 }
 
 fn one(cell: &Cell, seed: u64, judges: &[Judge]) -> Vec<(Option<usize>, u32)> {
@@ -254,4 +260,51 @@ fn bars_of(name: &str, truth: Truth, base: f64, effects: &[Effect]) -> Vec<Bar> 
         Truth::Times(5.0) if base > 0.5 => vec![bar("median seconds", 330.0, seconds(ours))],
         _ => Vec::new(),
     }
+}
+
+/// Latency: false alarms, and how soon a slower canary is found. Returns the table and the worst cell
+/// of healthy canaries.
+pub fn latency(seed: u64, runs: u64) -> (String, f64) {
+    let cell = |pauses, incident, late, factor| slow::Cell {
+        per_minute: 0.0,
+        pauses,
+        incident,
+        factor,
+        late,
+    };
+    let columns = [
+        ("healthy, clean", cell(false, false, 0, 1.0)),
+        ("healthy, pods pause", cell(true, false, 0, 1.0)),
+        ("shared incident", cell(false, true, 0, 1.0)),
+        ("incident, pods pause", cell(true, true, 0, 1.0)),
+        ("incident, canary seen 15 s late", cell(false, true, 15, 1.0)),
+        ("1.2 times slower", cell(false, false, 0, 1.2)),
+        ("1.5 times slower", cell(false, false, 0, 1.5)),
+        ("1.5 times slower, pods pause", cell(true, false, 0, 1.5)),
+    ];
+    let names: Vec<&str> = columns.iter().map(|column| column.0).collect();
+    let mut text = format!(
+        "### Latency\n\nBuckets of 50, 100, 250, 500, 1000 ms; weights of 5 to 50 %; {runs} releases a cell: alarms, % / median seconds over all releases.\n\n| requests a minute | {} |\n|---|{}\n",
+        names.join(" | "),
+        "---|".repeat(names.len())
+    );
+    let mut worst = 0.0_f64;
+    for per_minute in [50.0, 500.0, 5000.0] {
+        let mut row = Vec::new();
+        for (_, cell) in columns {
+            let cell = slow::Cell { per_minute, ..cell };
+            let alarms = spread(runs, |run| cell.alarm(seed.wrapping_mul(999_983) + run));
+            let all: Vec<_> = alarms.into_iter().map(|alarm| (alarm, 0)).collect();
+            let effect = Effect::of(&all);
+            if cell.factor <= 1.0 {
+                worst = worst.max(effect.found);
+                row.push(format!("{:.2}", effect.found));
+            } else {
+                let median = effect.median.map_or_else(|| "-".to_owned(), |m| m.to_string());
+                row.push(format!("{:.0} / {median}", effect.found));
+            }
+        }
+        let _ = writeln!(text, "| {per_minute} | {} |", row.join(" | "));
+    }
+    (text, worst)
 }

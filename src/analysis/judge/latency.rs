@@ -132,12 +132,15 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
     (next, finding)
 }
 
-/// What a state says; its counts are those of the bound that speaks loudest.
+/// What a state says; its counts are those of the bound that speaks loudest. While no bound takes
+/// part, that is not enough data.
 pub fn finding(state: &State, params: &Params) -> Finding {
     let loudest = state.bounds.get(state.loudest());
     let (canary, stable) = loudest.map(|bound| (bound.canary, bound.stable)).unwrap_or_default();
+    let telling = state.bounds.iter().any(|bound| TELLING.contains(&bound.stable.rate()));
+    let verdict = Verdict::of(state.alarmed, canary.requests, stable.requests, params.min_requests);
     Finding {
-        verdict: Verdict::of(state.alarmed, canary.requests, stable.requests, params.min_requests),
+        verdict: if telling { verdict } else { verdict.without_evidence() },
         ln_evidence: state.ln_evidence(),
         dispersion: loudest.map_or(1.0, |bound| bound.dispersion.phi()),
         canary,

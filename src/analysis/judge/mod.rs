@@ -95,6 +95,11 @@ pub struct Finding {
 }
 
 impl Verdict {
+    /// The same where nothing could have been seen.
+    fn without_evidence(self) -> Self {
+        if self == Self::Worse { self } else { Self::NotEnoughData }
+    }
+
     /// The verdict on the evidence, given whether it has alarmed before.
     fn of(alarmed: bool, canary: u64, stable: u64, min_requests: u32) -> Self {
         if alarmed {

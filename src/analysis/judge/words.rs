@@ -44,6 +44,8 @@ pub fn report(finding: &Finding, params: &Params, subject: &Subject) -> Report {
     let needs = match finding.verdict {
         Verdict::Worse => String::new(),
         Verdict::NotEnoughData => needs_requests(finding, params),
+        // The bets on latency are on odds, and on several bounds at once.
+        Verdict::NotWorse if *subject != Subject::Errors => String::new(),
         Verdict::NotWorse => needs_evidence(finding, params, left),
     };
     let blind = match finding.verdict {
@@ -119,6 +121,11 @@ fn needs_requests(finding: &Finding, params: &Params) -> String {
     } else {
         ("stable", stable, finding.stable.requests)
     };
+    if missing == 0 {
+        // Only latency has enough requests and still says nothing.
+        let bounds = "none of the bounds has between 0.1 % and 50 % of stable's requests above it";
+        return format!("not enough data: {bounds}");
+    }
     let needs = format!("not enough data: {} more requests of {arm} needed", grouped(missing));
     if seen == 0 || finding.seconds <= 0.0 {
         return needs;
@@ -130,8 +137,7 @@ fn needs_requests(finding: &Finding, params: &Params) -> String {
 /// What it takes until a doubling would have shown.
 fn needs_evidence(finding: &Finding, params: &Params, left: f64) -> String {
     let Some(traffic) = Traffic::seen(finding) else { return String::new() };
-    let ratio = (2.0 * params.ratio).ceil().max(2.0);
-    let ratio = if params.ratio < 1.5 { 2.0 } else { ratio };
+    let ratio = noteworthy(params);
     let Some(whole) = traffic.seconds_to_find(ratio, params) else { return String::new() };
     let seconds = whole - finding.seconds;
     if seconds <= 0.0 || seconds > left {
@@ -146,7 +152,6 @@ fn needs_evidence(finding: &Finding, params: &Params, left: f64) -> String {
 }
 
 fn blind(finding: &Finding, params: &Params, subject: &Subject) -> String {
-    // The bets on latency are on odds, and on several bounds at once.
     if *subject != Subject::Errors {
         return String::new();
     }
@@ -159,12 +164,12 @@ fn blind(finding: &Finding, params: &Params, subject: &Subject) -> String {
 pub fn blind_spot(traffic: &Traffic, params: &Params) -> String {
     let release = time(params.release_seconds);
     match traffic.smallest_found_within(params.release_seconds, params) {
-        Some(ratio) if ratio <= 2.0 => String::new(),
+        Some(ratio) if ratio <= noteworthy(params) => String::new(),
         Some(ratio) => {
             let seconds = traffic.seconds_to_find(ratio, params).unwrap_or(params.release_seconds);
             format!(
                 "{} cannot be found in {release} at this traffic; {} can, in {}",
-                times(2.0),
+                times(noteworthy(params)),
                 times(ratio),
                 time(seconds)
             )
@@ -177,6 +182,11 @@ pub fn blind_spot(traffic: &Traffic, params: &Params) -> String {
             _ => format!("nothing can be found in {release} at this traffic"),
         },
     }
+}
+
+/// The ratio that people want to see: a doubling, unless that is tolerated or nearly so.
+fn noteworthy(params: &Params) -> f64 {
+    if params.ratio < 1.5 { 2.0 } else { (2.0 * params.ratio).ceil() }
 }
 
 /// "a doubling", "5 times as many".

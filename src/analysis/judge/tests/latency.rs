@@ -3,7 +3,8 @@
 use super::params;
 use crate::analysis::judge::{
     Params, Verdict,
-    latency::{Interval, Slow, State, step},
+    latency::{Interval, Slow, State, finding, step},
+    words::{Subject, report},
 };
 
 fn goal() -> Params {
@@ -43,6 +44,18 @@ fn a_bound_takes_part_while_it_says_something() {
     // Half of stable and more is above the first bound, nothing above the second.
     let state = play([95, 5], [500, 0], 40);
     assert!(state.ln_evidence().abs() < 1e-12, "{}", state.ln_evidence());
+    // What nobody could see is no pass.
+    let found = finding(&state, &goal());
+    assert_eq!(found.verdict, Verdict::NotEnoughData);
+    let slower = Subject::Slower { than: "1 s".to_owned() };
+    let line = report(&found, &goal(), &slower).line();
+    assert!(
+        line.ends_with(
+            "none of the bounds has between 0.1 % and 50 % of stable's requests above it"
+        ),
+        "{line}"
+    );
+    assert_eq!(finding(&play([10, 1], [90, 9], 10), &goal()).verdict, Verdict::NotWorse);
 }
 
 #[test]
