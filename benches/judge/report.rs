@@ -262,9 +262,8 @@ fn bars_of(name: &str, truth: Truth, base: f64, effects: &[Effect]) -> Vec<Bar> 
     }
 }
 
-/// Latency: false alarms, and how soon a slower canary is found. Returns the table and the worst cell
-/// of healthy canaries.
-pub fn latency(seed: u64, runs: u64) -> (String, f64) {
+/// Latency: false alarms, and how soon a slower canary is found.
+pub fn latency(seed: u64, runs: u64) -> String {
     let cell = |pauses, incident, late, factor| slow::Cell {
         per_minute: 0.0,
         pauses,
@@ -288,7 +287,6 @@ pub fn latency(seed: u64, runs: u64) -> (String, f64) {
         names.join(" | "),
         "---|".repeat(names.len())
     );
-    let mut worst = 0.0_f64;
     for per_minute in [50.0, 500.0, 5000.0] {
         let mut row = Vec::new();
         for (_, cell) in columns {
@@ -297,7 +295,6 @@ pub fn latency(seed: u64, runs: u64) -> (String, f64) {
             let all: Vec<_> = alarms.into_iter().map(|alarm| (alarm, 0)).collect();
             let effect = Effect::of(&all);
             if cell.factor <= 1.0 {
-                worst = worst.max(effect.found);
                 row.push(format!("{:.2}", effect.found));
             } else {
                 let median = effect.median.map_or_else(|| "-".to_owned(), |m| m.to_string());
@@ -306,5 +303,5 @@ pub fn latency(seed: u64, runs: u64) -> (String, f64) {
         }
         let _ = writeln!(text, "| {per_minute} | {} |", row.join(" | "));
     }
-    (text, worst)
+    text
 }

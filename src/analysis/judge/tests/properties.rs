@@ -111,7 +111,7 @@ proptest! {
         let found = mean(&binomial(n, (1.1 * rate).min(1.0)), &binomial(m, rate), |x, y| {
             let mut next = mixture.clone();
             play(&mut next, x, y);
-            (next.ln_wealth - mixture.ln_wealth)
+            next.ln_wealth - mixture.ln_wealth
         });
         prop_assert!(found <= 1.0 + 1e-9, "{found}");
     }
