@@ -1,4 +1,4 @@
-.PHONY: help check crds golden demo e2e e2e-mesh bench
+.PHONY: help check crds golden demo e2e e2e-mesh bench judge-bench
 
 help: ## Says what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile
@@ -30,3 +30,6 @@ bench: ## Counts API calls and times releases on the real control plane
 	tests/cluster/build.sh
 	cargo test --locked --release --test bench
 	cargo bench --locked --bench simulation
+
+judge-bench: ## False alarms of the judges, and how soon they find a bad canary; some minutes
+	cargo bench --locked --bench judge

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::Duration;
 
-use super::exit;
+use super::{exit, judge};
 
 /// The plugin's command line.
 #[derive(Debug, Parser)]
@@ -62,6 +62,8 @@ pub enum Verb {
     Restart(Plain),
     /// Writes the pod template of an earlier revision back to where the template stands
     Undo(Undo),
+    /// Compares canary and stable in a file of counts, after every interval; needs no cluster
+    Judge(judge::Flags),
     /// Prints the version of this plugin
     Version,
 }
@@ -236,6 +238,8 @@ mod tests {
             "x restart checkout --no-wait",
             "x undo ro/checkout",
             "x undo checkout --to-revision 3 --wait-timeout 5s",
+            "x judge counts.csv",
+            "x judge - --false-alarms 2% --tolerate-ratio 1.5 --release 20m --objective 99.9%",
             "x version",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -257,6 +261,9 @@ mod tests {
             "x status checkout --timeout 5m",
             "x status checkout --watch --timeout soon",
             "x get pods",
+            "x judge",
+            "x judge counts.csv --false-alarms few",
+            "x judge counts.csv --burn 6",
             "x get rollouts -o xml",
         ] {
             let code = parse(line).err().map(|error| error.exit_code());

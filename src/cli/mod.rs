@@ -3,8 +3,8 @@
 //! `controller`, `crds`, `demo` and `simulate` belong to `sluice`; the latter two play a [`trial`] on
 //! the simulated cluster. The rest is the plugin `kubectl sluice`: [`args`] parses, [`plugin`]
 //! dispatches, a file a verb decides what to do ([`command::command_for`]) or what to show, and
-//! [`send`], [`undo`], [`snapshot`] and [`watch`] are all that talks to the API server. What is shown and
-//! what is decided are pure functions of the objects read and of `now`.
+//! [`send`], [`undo`], [`snapshot`] and [`watch`] are all that talks to the API server ([`judge`] reads a
+//! file instead). What is shown and what is decided are pure functions of the objects read and of `now`.
 
 pub mod abort;
 pub mod age;
@@ -17,6 +17,7 @@ pub mod demo;
 pub mod exit;
 pub mod get;
 pub mod header;
+pub mod judge;
 pub mod live;
 pub mod manifests;
 pub mod pause;

@@ -10,7 +10,7 @@ use super::{
     args::{Cli, Plain, Verb},
     connect,
     exit::{Exit, Failure},
-    get, promote,
+    get, judge, promote,
     send::{Order, send},
     session::{Session, Terminal},
     status, undo, version,
@@ -23,9 +23,13 @@ pub async fn run(
     clock: fn() -> Timestamp,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    if matches!(cli.verb, Verb::Version) {
-        out.write_all(version::text().as_bytes())?;
-        return Ok(Exit::Done);
+    match &cli.verb {
+        Verb::Version => {
+            out.write_all(version::text().as_bytes())?;
+            return Ok(Exit::Done);
+        }
+        Verb::Judge(flags) => return judge::run(flags, out),
+        _ => {}
     }
     let connection = connect::connect(&cli.global).await?;
     let mut session = Session {
@@ -56,6 +60,7 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::Resume(plain) => send(session, &order(plain, api::Verb::Resume, "")).await,
         Verb::Restart(plain) => send(session, &order(plain, api::Verb::Restart, "")).await,
         Verb::Undo(args) => undo::run(session, args).await,
+        Verb::Judge(flags) => judge::run(flags, session.out),
         Verb::Version => {
             session.print(&version::text())?;
             Ok(Exit::Done)
