@@ -118,19 +118,24 @@ fn record() {
 /// Plays a release up to its moment. Returns the time, and all objects.
 async fn reach(moment: &Moment) -> Value {
     let mut simulation = cluster();
+    simulation.start_controller().await;
+    let mut objects = Vec::new();
     for base in [moment.base, "success-rate"] {
         let text = fs::read_to_string(format!("tests/scenarios/bases/{base}.yaml")).unwrap();
-        for document in text.split("\n---\n") {
-            let mut object: Value = serde_yaml::from_str(document).unwrap();
-            if object["kind"] == "Rollout" {
-                json_patch::merge(&mut object["spec"]["strategy"], &moment.strategy);
-            }
-            let of = |field: &str| object[field].as_str().unwrap();
-            let resource = resource::of_kind(of("apiVersion"), of("kind")).unwrap();
-            simulation.apply("kubectl", resource, NAMESPACE, &object).unwrap();
-        }
+        objects.extend(text.split("\n---\n").map(|text| serde_yaml::from_str(text).unwrap()));
     }
-    simulation.start_controller().await;
+    // A Deployment is in use before a Rollout names it.
+    objects.sort_by_key(|object: &Value| object["kind"] == "Rollout");
+    for mut object in objects {
+        if object["kind"] == "Rollout" {
+            json_patch::merge(&mut object["spec"]["strategy"], &moment.strategy);
+            object["spec"]["paused"] = json!(false);
+            pass(&mut simulation, 60).await;
+        }
+        let of = |field: &str| object[field].as_str().unwrap();
+        let resource = resource::of_kind(of("apiVersion"), of("kind")).unwrap();
+        simulation.apply("kubectl", resource, NAMESPACE, &object).unwrap();
+    }
     pass(&mut simulation, 60).await;
     let own = !rollout(&simulation)["spec"]["template"].is_null();
     let template = if own { &resource::ROLLOUT } else { &resource::DEPLOYMENT };
@@ -138,7 +143,7 @@ async fn reach(moment: &Moment) -> Value {
         object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("web:2");
     };
     simulation.edit("kubectl", template, NAMESPACE, "web", image).unwrap();
-    pass(&mut simulation, if moment.commands == ["pause"] { 1 } else { 10 }).await;
+    pass(&mut simulation, if moment.commands == ["pause"] { 0 } else { 10 }).await;
     for verb in moment.commands {
         command(&mut simulation, verb);
         pass(&mut simulation, 20).await;

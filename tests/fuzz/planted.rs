@@ -30,8 +30,8 @@ fn objects(base: &str) -> Vec<Value> {
     let mut objects: Vec<Value> =
         documents.map(|document| serde_yaml::from_str(document).unwrap()).collect();
     for object in &mut objects {
-        let canary = &mut object["spec"]["strategy"]["canary"];
-        if canary.is_object() {
+        let canary = object.pointer_mut("/spec/strategy/canary");
+        if let Some(canary) = canary {
             canary["analysis"] = json!({"templates": [{"templateName": "success-rate"}]});
         }
     }
@@ -95,7 +95,10 @@ fn plant(
     }
     let (resource, name) = which.get(&custom).clone();
     let before = simulation.store().get(resource, STRANGE, &name).cloned().unwrap();
-    let after = mutated((*before).clone(), mutations);
+    let mut after = mutated((*before).clone(), mutations);
+    // No API server lets metadata in that it cannot decode, but annotations may say anything.
+    after["metadata"] = before["metadata"].clone();
+    after["metadata"]["annotations"]["sluice.dev/command"] = json!(after["spec"].to_string());
     simulation.plant(resource, STRANGE, &name, after.clone());
     after
 }
