@@ -37,8 +37,9 @@ pub(super) fn apply(world: &World, draft: &mut Draft) {
     clear(draft, "the command is recorded in the status");
 }
 
+/// Right after the status: a later write that is refused must keep no command waiting, or its writer.
 fn clear(draft: &mut Draft, why: &str) {
-    draft.cleanup.push(super::Action { write: Write::ClearCommand, why: why.to_owned() });
+    draft.actions.push(super::Action { write: Write::ClearCommand, why: why.to_owned() });
 }
 
 /// Carries a command out in the status. `Err` is the sentence that refuses it.

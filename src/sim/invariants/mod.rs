@@ -240,7 +240,8 @@ impl Step<'_> {
         }
         let others = |service: &Value| {
             let mut service = service["spec"].clone();
-            service["selector"].as_object_mut().map(|labels| labels.remove(REVISION));
+            let selector = service.get_mut("selector").and_then(Value::as_object_mut);
+            selector.map(|labels| labels.remove(REVISION));
             service
         };
         if others(self.before) != others(self.after) {

@@ -184,16 +184,19 @@ impl<'a> Rollout<'a> {
     /// server changes with each write.
     pub(super) fn without_weights(&self, route: &Value) -> Value {
         let mut bare = bare(route);
-        if let Some(http) = bare["spec"]["http"].as_array_mut() {
+        if let Some(http) = bare.pointer_mut("/spec/http").and_then(Value::as_array_mut) {
             http.retain(|one| !self.may_add(one));
         }
         let [stable, canary] = self.ends();
-        for kind in ["http", "tls", "tcp"] {
-            for one in bare["spec"][kind].as_array_mut().into_iter().flatten() {
+        for kind in ["/spec/http", "/spec/tls", "/spec/tcp"] {
+            let routes = bare.pointer_mut(kind).and_then(Value::as_array_mut);
+            for one in routes.into_iter().flatten() {
                 let is = |end: &Value, (field, value): (&str, &Value)| {
                     short(&end["destination"][field]) == short(value)
                 };
-                let Some(ends) = one["route"].as_array_mut() else { continue };
+                let Some(ends) = one.get_mut("route").and_then(Value::as_array_mut) else {
+                    continue;
+                };
                 if !ends.iter().any(|end| is(end, stable))
                     || !ends.iter().any(|end| is(end, canary))
                 {
@@ -211,7 +214,8 @@ impl<'a> Rollout<'a> {
     pub(super) fn without_labels(&self, rule: &Value) -> Value {
         let mut bare = bare(rule);
         let [(_, stable), (_, canary)] = self.ends();
-        for subset in bare["spec"]["subsets"].as_array_mut().into_iter().flatten() {
+        let subsets = bare.pointer_mut("/spec/subsets").and_then(Value::as_array_mut);
+        for subset in subsets.into_iter().flatten() {
             if subset["name"] == *stable || subset["name"] == *canary {
                 subset.as_object_mut().map(|subset| subset.remove("labels"));
             }

@@ -18,7 +18,8 @@ pub(super) fn service(before: &Value, after: &Value, names: &Names) -> Vec<Strin
     }
     let others = |service: &Value| {
         let mut spec = service["spec"].clone();
-        spec["selector"].as_object_mut().map(|labels| labels.remove(REVISION_LABEL));
+        let selector = spec.get_mut("selector").and_then(Value::as_object_mut);
+        selector.map(|labels| labels.remove(REVISION_LABEL));
         spec
     };
     if others(before) != others(after) {
@@ -60,7 +61,7 @@ pub(super) fn virtual_service(before: &Value, after: &Value) -> Vec<String> {
     let mut bare = [(before, after), (after, before)].map(|(one, other)| {
         let mut spec = one["spec"].clone();
         let beside = routes(other, "http");
-        if let Some(http) = spec["http"].as_array_mut() {
+        if let Some(http) = spec.get_mut("http").and_then(Value::as_array_mut) {
             http.retain(|route| !is_other(route, beside));
         }
         spec
@@ -131,8 +132,10 @@ fn moved(from: &[(String, i64)], to: &[(String, i64)]) -> String {
 
 fn without_weights(spec: &mut Value) {
     for kind in ["http", "tls", "tcp"] {
-        for route in spec[kind].as_array_mut().into_iter().flatten() {
-            for end in route["route"].as_array_mut().into_iter().flatten() {
+        let routes = spec.get_mut(kind).and_then(Value::as_array_mut);
+        for route in routes.into_iter().flatten() {
+            let ends = route.get_mut("route").and_then(Value::as_array_mut);
+            for end in ends.into_iter().flatten() {
                 end.as_object_mut().map(|end| end.remove("weight"));
             }
         }
