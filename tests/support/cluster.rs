@@ -143,8 +143,10 @@ async fn install(admin: &User) {
         .expect("the CRDs are served");
     let (namespace, name) = CONTROLLER;
     admin.kubectl(&format!("create namespace {namespace}"), "").await.expect("a namespace");
-    let rights = format!("apply -f {}", package.join("config/rbac").display());
-    admin.kubectl(&rights, "").await.expect("the shipped rights");
+    for folder in ["config/rbac", "config/policy"] {
+        let line = format!("apply -f {}", package.join(folder).display());
+        admin.kubectl(&line, "").await.expect("the shipped rights");
+    }
     let account = format!("get serviceaccount {name} -n {namespace}");
     admin.kubectl(&account, "").await.expect("the controller's account is among the rights");
 }
