@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn only_whole_names_are_consent() {
-        let of = |text: &str| json!({"metadata": {"annotations": {ALLOW_NAMESPACES_ANNOTATION: text}}});
+        let of =
+            |text: &str| json!({"metadata": {"annotations": {ALLOW_NAMESPACES_ANNOTATION: text}}});
         assert!(consents(&of("shop, edge"), "edge"));
         for text in ["", "shop-2", "*", "my-shop", "shopping,a"] {
             assert!(!consents(&of(text), "shop"), "{text}");

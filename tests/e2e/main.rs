@@ -17,6 +17,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod adoption;
 mod analysis;
 mod app;
