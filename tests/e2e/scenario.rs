@@ -119,7 +119,7 @@ impl Scenario {
     pub async fn controller(&self, name: &str, instance: &str, flags: &[&str]) -> Controller {
         let name = format!("{}-{name}", self.namespace);
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let options = Options { name, instance: instance.to_owned(), flags, kubeconfig: None };
+        let options = Options { name, instance: instance.to_owned(), flags, account: None };
         Controller::start(&self.house.cluster, &options).await
     }
 

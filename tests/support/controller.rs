@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::{
     cluster::{CONTROLLER, Cluster},
+    kubectl::User,
     reaper,
     wait::until,
 };
@@ -26,8 +27,8 @@ pub struct Options {
     pub instance: String,
     /// Further flags.
     pub flags: Vec<String>,
-    /// Whose rights it has; those of the shipped account if none is given.
-    pub kubeconfig: Option<PathBuf>,
+    /// Whose rights it has, and where its Lease is; the shipped account if none is given.
+    pub account: Option<User>,
 }
 
 /// A running controller. It ends with this process, or when dropped.
@@ -58,16 +59,16 @@ impl Controller {
         // A restarted controller goes on with the same log; its address is in the new lines.
         let seen = std::fs::metadata(&log).map_or(0, |meta| meta.len());
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log);
+        let account = options.account.as_ref();
+        let lease_namespace = account.map_or(CONTROLLER.0, |account| &account.namespace);
+        let kubeconfig = account.map(|account| &account.kubeconfig);
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
         command
             .arg("controller")
-            .args(["--listen", "127.0.0.1:0", "--lease-namespace", CONTROLLER.0])
+            .args(["--listen", "127.0.0.1:0", "--lease-namespace", lease_namespace])
             .args(["--identity", &options.name, "--instance", &options.instance])
             .args(&options.flags)
-            .env(
-                "KUBECONFIG",
-                options.kubeconfig.as_ref().unwrap_or(&cluster.controller_kubeconfig),
-            )
+            .env("KUBECONFIG", kubeconfig.unwrap_or(&cluster.controller_kubeconfig))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file.expect("the folder is ours"))
