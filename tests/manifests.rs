@@ -156,8 +156,8 @@ fn every_command_is_a_right_that_operators_and_editors_have() {
     let (explained, _) = policy.split_once("apiVersion").unwrap();
     for name in ["sluice-operate", "sluice-edit"] {
         let role = roles.iter().find(|role| role["metadata"]["name"] == name).unwrap();
-        let rules = role["rules"].as_array().unwrap().iter();
-        let ours = rules.filter(|rule| rule["resources"] == json!(["rollouts"]));
+        let allowed = role["rules"].as_array().unwrap().iter();
+        let ours = allowed.filter(|rule| rule["resources"] == json!(["rollouts"]));
         let has: Vec<String> = ours
             .flat_map(|rule| rule["verbs"].as_array().cloned().unwrap_or_default())
             .filter_map(|verb| Some(verb.as_str()?.to_owned()))

@@ -117,9 +117,10 @@ impl Candidate {
                         }
                         Err(error) => {
                             // Whoever was quicker shows in the watch; without one, ask again soon.
-                            match rights::missing(&error.to_string()) {
-                                Some(error) => tracing::warn!(error, "cannot take the Lease"),
-                                None => tracing::debug!(%error, "the Lease was not taken"),
+                            if let Some(error) = rights::missing(&error.to_string()) {
+                                tracing::warn!(error, "cannot take the Lease");
+                            } else {
+                                tracing::debug!(%error, "the Lease was not taken");
                             }
                             free_at = Instant::now() + RETRY_EVERY;
                         }

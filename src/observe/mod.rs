@@ -232,7 +232,7 @@ impl Caches {
             drains: self.has_metrics.load(Ordering::Relaxed).then(|| self.drains.of(key)),
             autoscaled: !self.autoscalers.in_group(namespace, name).is_empty(),
             istio_served: self.istio_served.load(Ordering::Relaxed),
-            confined: self.confined.load(Ordering::Relaxed),
+            reach: self.reach(),
             templates: templates(&self.templates, namespace),
             cluster_templates: templates(&self.cluster_templates, ""),
             runs: self.runs_of(key),
@@ -241,6 +241,14 @@ impl Caches {
             program: program.clone(),
             rollout,
         }))
+    }
+
+    fn reach(&self) -> world::Reach {
+        if self.confined.load(Ordering::Relaxed) {
+            world::Reach::OwnNamespace
+        } else {
+            world::Reach::AllNamespaces
+        }
     }
 
     /// What older Rollouts claim of that which this one names. A claim on a VirtualService of

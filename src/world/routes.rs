@@ -28,6 +28,15 @@ pub struct Endpoints {
     pub ready_pods: BTreeSet<String>,
 }
 
+/// Which namespaces the controller sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All of them.
+    AllNamespaces,
+    /// That of the Rollout alone.
+    OwnNamespace,
+}
+
 /// A VirtualService.
 #[derive(Clone, Debug)]
 pub struct Route {

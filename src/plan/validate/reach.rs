@@ -2,7 +2,7 @@
 
 use crate::{
     api::{ALLOW_NAMESPACES_ANNOTATION, VirtualServiceRef},
-    world::{Route, World},
+    world::{Reach, Route, World},
 };
 
 /// Why the Rollout may not edit a VirtualService that its spec names at `field`.
@@ -14,7 +14,7 @@ pub(super) fn refusal(
 ) -> Option<String> {
     let here = &world.rollout.namespace;
     let namespace = reference.namespace.as_ref().filter(|namespace| *namespace != here)?;
-    if world.confined {
+    if world.reach == Reach::OwnNamespace {
         return Some(format!(
             "{field}.namespace: found `{namespace}`, but this controller serves namespace {here} \
              alone; allowed is {here}, or a controller for all namespaces"
