@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sluice::{
     analysis::template::{Library, Request, Subject, resolve},
-    api::{AnalysisTemplate, AnalysisTemplateSpec, Rollout},
+    api::{AnalysisTemplate, AnalysisTemplateSpec, Rollout, Verb},
 };
 
 #[test]
@@ -136,6 +136,53 @@ fn the_rights_in_one_namespace_are_those_in_all() {
         }
     }
     assert_eq!(rules("config/namespaced/role.yaml"), wanted);
+}
+
+/// A verb of a command is a verb in roles, in small letters: the policy asks for it.
+#[test]
+fn every_command_is_a_right_that_operators_and_editors_have() {
+    let verbs = [
+        Verb::Promote,
+        Verb::PromoteFull,
+        Verb::Abort,
+        Verb::Retry,
+        Verb::Pause,
+        Verb::Resume,
+        Verb::SkipStep,
+        Verb::Restart,
+    ];
+    let roles = documents(&root().join("config/rbac/user-roles.yaml"));
+    let policy = fs::read_to_string(root().join("config/policy/rollouts.yaml")).unwrap();
+    let (explained, _) = policy.split_once("apiVersion").unwrap();
+    for name in ["sluice-operate", "sluice-edit"] {
+        let role = roles.iter().find(|role| role["metadata"]["name"] == name).unwrap();
+        let allowed = role["rules"].as_array().unwrap().iter();
+        let ours = allowed.filter(|rule| rule["resources"] == json!(["rollouts"]));
+        let has: Vec<String> = ours
+            .flat_map(|rule| rule["verbs"].as_array().cloned().unwrap_or_default())
+            .filter_map(|verb| Some(verb.as_str()?.to_owned()))
+            .collect();
+        for verb in verbs {
+            let verb = serde_json::to_value(verb).unwrap();
+            let verb = verb.as_str().unwrap().to_lowercase();
+            assert!(has.contains(&verb), "{name} may not {verb}");
+            assert!(explained.contains(&verb), "the policy does not explain {verb}");
+        }
+        assert!(!has.iter().any(|verb| verb == "control" || verb == "impersonate-by"), "{name}");
+    }
+}
+
+/// A policy that cannot be evaluated refuses; one that is not bound, or only warns, guards nothing.
+#[test]
+fn the_policy_denies_and_fails_closed() {
+    let documents = documents(&root().join("config/policy/rollouts.yaml"));
+    let [policy, binding] = documents.as_slice() else { panic!("a policy and its binding") };
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+    assert!(binding["spec"].get("matchResources").is_none(), "it guards all namespaces");
+    let shipped = fs::read_to_string(root().join("config/default/Kustomization")).unwrap();
+    assert!(shipped.contains("../policy"), "an install without it guards nothing");
 }
 
 /// All rules of the roles in a file.

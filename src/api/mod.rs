@@ -68,6 +68,10 @@ pub const FINALIZER: &str = "sluice.dev/hand-back";
 /// Annotation on a Rollout that carries one waiting [`Command`] as JSON.
 pub const COMMAND_ANNOTATION: &str = "sluice.dev/command";
 
+/// Annotation on a VirtualService by which its owner lets Rollouts of other namespaces edit it: their
+/// namespaces, with commas between them.
+pub const ALLOW_NAMESPACES_ANNOTATION: &str = "sluice.dev/allow-namespaces";
+
 /// Label on a Rollout that chooses which controller instance (`--instance`) serves it.
 pub const INSTANCE_LABEL: &str = "sluice.dev/instance";
 

@@ -65,7 +65,8 @@ pub struct VirtualServiceRef {
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace. Default: the Rollout's.
+    /// Its namespace. Default: the Rollout's. One of another namespace must name the Rollout's in its
+    /// annotation `sluice.dev/allow-namespaces`, a list with commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,

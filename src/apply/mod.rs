@@ -6,6 +6,7 @@
 
 mod evict;
 mod objects;
+pub mod rights;
 mod role;
 mod run;
 
@@ -351,7 +352,8 @@ fn classify(what: String, failure: Failure) -> Error {
         404 | 409 => Error::Conflict { what, source },
         422 if status.message.contains(PATCH_DOES_NOT_APPLY) => Error::Conflict { what, source },
         400 | 403 | 413 | 422 => {
-            Error::Refused { what, message: status.message.chars().take(600).collect() }
+            let message = rights::explained(&status.message);
+            Error::Refused { what, message: message.chars().take(600).collect() }
         }
         _ => Error::Unavailable { what, source },
     }

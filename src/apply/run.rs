@@ -7,7 +7,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Fence, delete, objects, params, post, resource};
+use super::{Failure, Fence, delete, objects, params, post, resource, rights};
 use crate::{
     api::{AnalysisRun, AnalysisRunStatus},
     observe::{Caches, Kind, Watched},
@@ -67,7 +67,8 @@ impl RunApplier<'_> {
                 self.existing_job(run, name).await
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 413 | 422) => {
-                JobStart::Refused(format!("the API server refuses the Job: {}", status.message))
+                let why = rights::explained(&status.message);
+                JobStart::Refused(format!("the API server refuses the Job: {why}"))
             }
             Err(error) => {
                 tracing::warn!(%error, job = name, "the Job could not be started; will retry");
@@ -91,16 +92,20 @@ impl RunApplier<'_> {
     /// Deletes a Job whose outcome does not matter any more.
     pub async fn delete_job(&self, name: &str) {
         if self.fence.is_open()
-            && let Err(_error) = delete(&self.jobs(), name, None).await
+            && let Err(error) = delete(&self.jobs(), name, None).await
         {
-            tracing::warn!(job = name, "the Job could not be deleted; it goes with its run");
+            let error = why(&error);
+            tracing::warn!(job = name, error, "the Job could not be deleted; it goes with its run");
         }
     }
 
     /// Deletes the run.
     pub async fn delete_run(&self, name: &str) {
-        if self.fence.is_open() && delete(&self.runs(), name, None).await.is_err() {
-            tracing::warn!(run = name, "the expired AnalysisRun could not be deleted");
+        if self.fence.is_open()
+            && let Err(error) = delete(&self.runs(), name, None).await
+        {
+            let error = why(&error);
+            tracing::warn!(run = name, error, "the expired AnalysisRun could not be deleted");
         }
     }
 
@@ -125,10 +130,22 @@ impl RunApplier<'_> {
                 self.caches.put(object.observed(Kind::AnalysisRun), (self.now)());
                 true
             }
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                let error = rights::explained(&status.message);
+                tracing::error!(error, run = name, "the status was refused");
+                false
+            }
             Err(error) => {
                 tracing::debug!(%error, run = name, "the status was not written; looking again");
                 false
             }
         }
+    }
+}
+
+fn why(failure: &Failure) -> String {
+    match failure {
+        Failure::Api(error) => rights::explained(error),
+        Failure::Malformed(text) | Failure::NameTaken(text) => text.clone(),
     }
 }

@@ -56,6 +56,10 @@ enum LogFormat {
     Text,
 }
 
+/// Libraries that carry requests. Below `info` they would log hosts and headers, which may be from
+/// Secrets.
+const CARRIERS: [&str; 5] = ["hyper", "hyper_util", "h2", "reqwest", "rustls"];
+
 /// Runs the controller until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -117,6 +121,9 @@ fn identity() -> String {
 fn start_log(flags: &Flags) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&flags.log_level)
         .with_context(|| format!("--log-level: found `{}`, allowed is a level (error, warn, info, debug, trace) or target=level", flags.log_level))?;
+    let filter = CARRIERS.iter().try_fold(filter, |filter, carrier| {
+        anyhow::Ok(filter.add_directive(format!("{carrier}=info").parse()?))
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -15,6 +15,9 @@ Exit codes:
   7  no such Rollout
   8  in progress (status without --watch)";
 
+/// What the API server says before the sentence of the policy that ships in `config/policy`.
+const OUR_POLICY: &str = "with binding 'sluice-rollouts' denied request: ";
+
 /// How the plugin ends; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -92,6 +95,9 @@ impl Failure {
             ));
         };
         let said = status.message.trim();
+        if let Some((_, policy)) = said.split_once(OUR_POLICY) {
+            return Self::plain(format!("cannot {doing}: {policy}"));
+        }
         let next = match status.code {
             401 => "log in again: the API server does not accept these credentials",
             403 => "ask for a role that allows it, or choose another --namespace or --context",
@@ -173,6 +179,15 @@ mod tests {
             assert!(failure.text.starts_with(&format!("cannot read Rollouts: {said} (")));
             assert!(failure.text.contains(next), "{}", failure.text);
         }
+    }
+
+    #[test]
+    fn our_own_policy_speaks_for_itself() {
+        let message = "rollouts.sluice.dev \"web\" is forbidden: ValidatingAdmissionPolicy \
+            'sluice-rollouts' with binding 'sluice-rollouts' denied request: ann may not promote";
+        let status = Status { code: 403, message: message.into(), ..Status::default() };
+        let failure = Failure::api(&kube::Error::Api(status.boxed()), "write it");
+        assert_eq!(failure.text, "cannot write it: ann may not promote");
     }
 
     #[test]

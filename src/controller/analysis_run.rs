@@ -16,7 +16,7 @@ use crate::{
         verdict::Reading,
     },
     api::AnalysisRun,
-    apply::{JobStart, RunApplier},
+    apply::{JobStart, RunApplier, rights},
     observe::{Touched, cache::Key},
 };
 
@@ -186,7 +186,10 @@ async fn secrets(
             kube::Error::Api(status) if status.is_not_found() => {
                 format!("Secret {namespace}/{name} does not exist")
             }
-            error => format!("Secret {namespace}/{name} cannot be read: {error}"),
+            error => {
+                let why = rights::explained(&error);
+                format!("Secret {namespace}/{name} cannot be read: {why}")
+            }
         })?;
         let data = secret.data.unwrap_or_default();
         let value = data

@@ -14,7 +14,7 @@ use kube::{
 };
 
 use super::Context;
-use crate::{api::Note, plan::FIELD_MANAGER, world::World};
+use crate::{api::Note, apply::rights, plan::FIELD_MANAGER, world::World};
 
 /// Longest text of an Event, in characters; the API server refuses more than 1 kB.
 const LONGEST: usize = 900;
@@ -26,7 +26,8 @@ pub(super) async fn publish(context: &Context, world: &World, notes: &[Note]) {
     for (index, note) in notes.iter().enumerate() {
         let event = event(world, note, index, context.clock.now());
         if let Err(error) = api.create(&params, &event).await {
-            tracing::warn!(%error, reason = %note.reason, "an Event could not be published");
+            let error = rights::explained(&error);
+            tracing::warn!(error, reason = %note.reason, "an Event could not be published");
         }
     }
 }

@@ -27,7 +27,10 @@ use kube::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::{apply::Fence, plan::FIELD_MANAGER};
+use crate::{
+    apply::{Fence, rights},
+    plan::FIELD_MANAGER,
+};
 
 /// How long a Lease is valid without renewal.
 pub const DURATION: Duration = Duration::from_secs(15);
@@ -100,7 +103,10 @@ impl Candidate {
                         seen = Some(lease);
                     }
                     Ok(None) => anyhow::bail!("the watch of the Lease ended"),
-                    Err(error) => tracing::warn!(%error, "cannot watch the Lease"),
+                    Err(error) => {
+                        let error = rights::explained(&error);
+                        tracing::warn!(error, "cannot watch the Lease");
+                    }
                 },
                 () = tokio::time::sleep_until(free_at) => {
                     let started = Instant::now();
@@ -111,7 +117,11 @@ impl Candidate {
                         }
                         Err(error) => {
                             // Whoever was quicker shows in the watch; without one, ask again soon.
-                            tracing::debug!(%error, "the Lease was not taken");
+                            if let Some(error) = rights::missing(&error.to_string()) {
+                                tracing::warn!(error, "cannot take the Lease");
+                            } else {
+                                tracing::debug!(%error, "the Lease was not taken");
+                            }
                             free_at = Instant::now() + RETRY_EVERY;
                         }
                     }
@@ -171,7 +181,8 @@ impl Candidate {
                     return;
                 }
                 Ok(Err(Renewal::Failed(error))) => {
-                    tracing::warn!(%error, "the Lease could not be renewed");
+                    let error = rights::explained(&error);
+                    tracing::warn!(error, "the Lease could not be renewed");
                     wait = RETRY_EVERY;
                 }
                 Err(_) => {

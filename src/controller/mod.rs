@@ -106,6 +106,7 @@ impl Context {
     ) -> Self {
         let caches = Caches::default();
         caches.set_has_metrics(settings.prometheus_url.as_ref().is_some_and(|url| !url.is_empty()));
+        caches.set_confined(settings.namespace.is_some());
         Self {
             client,
             caches,

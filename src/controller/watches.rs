@@ -21,6 +21,7 @@ use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
 use super::Context;
 use crate::{
     api::{GROUP, REVISION_LABEL, RUN_LABEL},
+    apply::rights,
     observe::{Kind, Touched, Watched},
     world::WorkloadKind,
 };
@@ -207,7 +208,8 @@ async fn follow<K>(
             }
             Err(error) => {
                 context.metrics.watch_errors.inc();
-                tracing::warn!(?kind, %error, "the watch broke and is taken up again");
+                let error = rights::explained(&error);
+                tracing::warn!(?kind, error, "the watch broke and is taken up again");
                 continue;
             }
         };

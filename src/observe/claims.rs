@@ -114,15 +114,24 @@ impl Claims {
     }
 
     /// What older Rollouts claim of that which `rollout` names, as sentences, and whether the workload
-    /// is among it.
-    pub(super) fn against(&self, rollout: &Key, created: Option<Timestamp>) -> (Vec<String>, bool) {
+    /// is among it. `may_claim` says whether a Rollout may claim routes of a VirtualService at all.
+    pub(super) fn against(
+        &self,
+        rollout: &Key,
+        created: Option<Timestamp>,
+        may_claim: &dyn Fn(&Key, &Key) -> bool,
+    ) -> (Vec<String>, bool) {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let named = inner.by_rollout.get(rollout).map(|(_, named)| named);
         let (mut found, mut workload) = (Vec::new(), false);
         for object in named.into_iter().flatten().filter(|object| object.is_exclusive()) {
             for other in inner.by_object.get(object).into_iter().flatten() {
                 let Some((theirs, _)) = inner.by_rollout.get(other) else { continue };
-                if other != rollout && (*theirs, other) < (created, rollout) {
+                let counts = match object {
+                    Named::Route(service, _) => may_claim(other, service),
+                    _ => true,
+                };
+                if counts && other != rollout && (*theirs, other) < (created, rollout) {
                     workload |= matches!(object, Named::Workload(..));
                     found.push(format!(
                         "{} is claimed by Rollout {}/{}, which is older; name another one",

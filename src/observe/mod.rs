@@ -76,6 +76,7 @@ pub struct Caches {
     refused_evictions: Mutex<BTreeMap<Key, (Timestamp, String)>>,
     istio_served: AtomicBool,
     has_metrics: AtomicBool,
+    confined: AtomicBool,
 }
 
 /// The workloads that Rollouts may name, by kind.
@@ -106,6 +107,11 @@ impl Caches {
     /// Says whether there is a Prometheus to ask for requests.
     pub fn set_has_metrics(&self, there: bool) {
         self.has_metrics.store(there, Ordering::Relaxed);
+    }
+
+    /// Says whether only one namespace is watched.
+    pub fn set_confined(&self, confined: bool) {
+        self.confined.store(confined, Ordering::Relaxed);
     }
 
     /// Remembers that a ReplicaSet name belongs to somebody else: creating it was refused.
@@ -194,7 +200,7 @@ impl Caches {
             Some((name.to_owned(), self.destination_rule(namespace, name)?))
         });
         let workload = self.workload(namespace, &spec);
-        let (rival_claims, workload_is_rivals) = self.claims.against(key, seen.created);
+        let (rival_claims, workload_is_rivals) = self.rivals(key, seen.created);
         let current = rollout.status.current_revision.as_deref();
         let current = revisions.iter().find(|set| Some(set.revision.as_str()) == current);
         let (template, fingerprint, selector) = match (&workload, current) {
@@ -226,6 +232,7 @@ impl Caches {
             drains: self.has_metrics.load(Ordering::Relaxed).then(|| self.drains.of(key)),
             autoscaled: !self.autoscalers.in_group(namespace, name).is_empty(),
             istio_served: self.istio_served.load(Ordering::Relaxed),
+            reach: self.reach(),
             templates: templates(&self.templates, namespace),
             cluster_templates: templates(&self.cluster_templates, ""),
             runs: self.runs_of(key),
@@ -234,6 +241,24 @@ impl Caches {
             program: program.clone(),
             rollout,
         }))
+    }
+
+    fn reach(&self) -> world::Reach {
+        if self.confined.load(Ordering::Relaxed) {
+            world::Reach::OwnNamespace
+        } else {
+            world::Reach::AllNamespaces
+        }
+    }
+
+    /// What older Rollouts claim of that which this one names. A claim on a VirtualService of
+    /// another namespace counts only with its owner's consent, else anybody could block its releases.
+    fn rivals(&self, key: &Key, created: Option<Timestamp>) -> (Vec<String>, bool) {
+        self.claims.against(key, created, &|rival, (owner, name)| {
+            let route = self.virtual_services.get(owner, name);
+            rival.0 == *owner
+                || route.is_some_and(|entry| world::consents(&entry.value.object, &rival.0))
+        })
     }
 
     fn revisions(&self, key: &Key, uid: &str) -> (Vec<ReplicaSet>, Vec<ReplicaSet>) {

@@ -73,7 +73,8 @@ impl Pointer {
 }
 
 impl<'a> Traffic<'a> {
-    /// Reads the routes; none if one is missing or cannot be read, which `validate` says in words.
+    /// Reads the routes; none if one is missing, cannot be read or is not ours to edit, which
+    /// `validate` says in words.
     pub(super) fn observe(world: &'a World, draft: &Draft) -> Option<Self> {
         let program = &world.program;
         let split = split(world).ok()?;
@@ -81,7 +82,7 @@ impl<'a> Traffic<'a> {
         let mut extra: Vec<String> = Vec::new();
         let references = program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
         for (reference, route) in references.zip(&world.routes) {
-            let route = route.as_ref()?;
+            let route = route.as_ref().filter(|route| route.allows(&world.rollout.namespace))?;
             let target = target(world, reference, &split);
             let weights = virtual_service::weights(&route.object, target).ok()?;
             for name in virtual_service::match_routes(&route.object, target) {

@@ -5,6 +5,7 @@
 //! edit when the missing thing appears.
 
 mod match_routes;
+mod reach;
 
 use std::collections::BTreeMap;
 
@@ -257,16 +258,21 @@ fn routes(world: &World, found: &mut Vec<String>) {
     for (index, (reference, route)) in istio.virtual_services.iter().zip(&world.routes).enumerate()
     {
         let namespace = reference.namespace.as_ref().unwrap_or(&world.rollout.namespace);
+        let place = format!("{field}.virtualServices[{index}]");
+        if let Some(refusal) = reach::refusal(world, &place, reference, route.as_ref()) {
+            found.push(refusal);
+            continue;
+        }
         let Some(route) = route else {
             found.push(format!(
-                "{field}.virtualServices[{index}]: VirtualService {namespace}/{} does not exist",
+                "{place}: VirtualService {namespace}/{} does not exist",
                 reference.name
             ));
             continue;
         };
         let target = gate::target(world, reference, &split);
         if let Err(error) = virtual_service::weights(&route.object, target) {
-            found.push(format!("{field}.virtualServices[{index}]: {error}"));
+            found.push(format!("{place}: {error}"));
         }
     }
     match_routes::made(world, &split, found);

@@ -18,7 +18,7 @@ mod workload;
 
 pub use pods::{Pod, ReplicaSet};
 pub use program::{ACTIVE, Program, ProgramStep, Shift, StrategyKind};
-pub use routes::{DestinationRule, Endpoints, Route, Service};
+pub use routes::{DestinationRule, Endpoints, Reach, Route, Service, consents};
 pub use workload::{Workload, WorkloadKind, WorkloadState};
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -73,6 +73,8 @@ pub struct World {
     pub autoscaled: bool,
     /// Whether the cluster serves Istio's route kinds.
     pub istio_served: bool,
+    /// Which namespaces the controller sees.
+    pub reach: Reach,
     /// AnalysisTemplates of the namespace, by name.
     pub templates: BTreeMap<String, Arc<AnalysisTemplateSpec>>,
     /// ClusterAnalysisTemplates, by name.
@@ -161,6 +163,7 @@ impl World {
             drains: None,
             autoscaled: false,
             istio_served: false,
+            reach: Reach::AllNamespaces,
             templates: BTreeMap::new(),
             cluster_templates: BTreeMap::new(),
             runs: BTreeMap::new(),

@@ -17,6 +17,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod adoption;
 mod analysis;
 mod app;
@@ -33,7 +34,9 @@ mod leaders;
 mod overtaken;
 mod pipelines;
 mod promql;
+mod rights;
 mod scenario;
+mod secrets;
 mod seeds;
 mod simulated;
 mod smoke;

@@ -119,8 +119,26 @@ impl Scenario {
     pub async fn controller(&self, name: &str, instance: &str, flags: &[&str]) -> Controller {
         let name = format!("{}-{name}", self.namespace);
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let options = Options { name, instance: instance.to_owned(), flags };
+        let options = Options { name, instance: instance.to_owned(), flags, account: None };
         Controller::start(&self.house.cluster, &options).await
+    }
+
+    /// The control plane of all tests.
+    pub fn cluster(&self) -> &'static Cluster {
+        &self.house.cluster
+    }
+
+    /// A service account of this namespace with these ClusterRoles in it.
+    pub async fn account(&self, name: &str, roles: &[&str]) -> User {
+        let user = self.house.cluster.account(&self.namespace, name).await;
+        for role in roles {
+            let line = format!(
+                "create rolebinding {name}-{role} --clusterrole={role} --serviceaccount={}:{name}",
+                self.namespace
+            );
+            self.user.kubectl(&line, "").await.expect("a new binding");
+        }
+        user
     }
 
     /// Requests in this namespace since the test began, in the order of their answers.

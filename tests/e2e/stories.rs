@@ -53,21 +53,32 @@ fn the_scenarios_hold_on_a_real_control_plane() {
     let failed = on_runtime(async {
         let plays =
             stories.iter().enumerate().map(|(index, (path, (story, objects)))| async move {
-                let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                let begin: String = name.chars().take(50).collect();
-                let namespace = format!("story-{index}-{}", begin.trim_end_matches('-'));
-                let scenario = Scenario::open(&namespace).await;
-                let told = scenario.told(&name, async |scenario| {
-                    let mut player = Player::new(scenario, story, objects);
-                    player.play(story, objects).await;
-                });
-                told.await.is_err().then(|| path.display().to_string())
+                told(path, story, objects, &format!("story-{index}")).await
             });
         stream::iter(plays).buffer_unordered(AT_ONCE).collect::<Vec<Option<String>>>().await
     });
     let failed: Vec<String> = failed.into_iter().flatten().collect();
     eprintln!("{} scenarios on the real control plane", stories.len());
     assert!(failed.is_empty(), "these failed, see above:\n{}", failed.join("\n"));
+}
+
+/// Plays one story in a namespace whose name begins with `prefix`. Returns its path if it failed.
+pub async fn tell(path: &str, prefix: &str) -> Option<String> {
+    let path = Path::new(stories::FOLDER).join(path);
+    let (story, objects) = stories::read(&path).unwrap_or_else(|error| panic!("{error}"));
+    told(&path, &story, &objects, prefix).await
+}
+
+async fn told(path: &Path, story: &Story, objects: &[Value], prefix: &str) -> Option<String> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let begin: String = name.chars().take(50).collect();
+    let namespace = format!("{prefix}-{}", begin.trim_end_matches('-'));
+    let scenario = Scenario::open(&namespace).await;
+    let told = scenario.told(&name, async |scenario| {
+        let mut player = Player::new(scenario, story, objects);
+        player.play(story, objects).await;
+    });
+    told.await.is_err().then(|| path.display().to_string())
 }
 
 /// What a story needs to be played.

@@ -75,7 +75,7 @@ impl Stage {
     pub async fn start_controller(&self) {
         let url = format!("--prometheus-url={}", self.house.prometheus.url);
         let (name, instance) = (format!("{}-controller", self.namespace), self.namespace.clone());
-        let options = Options { name, instance, flags: vec![url] };
+        let options = Options { name, instance, flags: vec![url], ..Options::default() };
         let controller = Controller::start(&self.house.cluster, &options).await;
         *self.controller.lock().await = Some(controller);
     }

@@ -1,6 +1,7 @@
 //! The API server's audit log: who asked for what, when, and how it was answered.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -20,6 +21,8 @@ pub struct Call {
     object_ref: Option<ObjectRef>,
     #[serde(default)]
     response_status: Option<ResponseStatus>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
     /// When the request came in.
     #[serde(rename = "requestReceivedTimestamp")]
     pub received: Timestamp,
@@ -73,6 +76,11 @@ impl Call {
         self.code() < 300
     }
 
+    /// Whether the user has no right to it. (403 is also the answer of quotas and of admission.)
+    pub fn is_forbidden(&self) -> bool {
+        self.annotations.get("authorization.k8s.io/decision").is_some_and(|said| said == "forbid")
+    }
+
     /// The HTTP status of the answer.
     pub fn code(&self) -> u16 {
         self.response_status.as_ref().map_or(0, |status| status.code)
@@ -86,6 +94,17 @@ pub fn end(log: &Path) -> u64 {
 
 /// The requests answered since `from`, in the order of their answers. A watch is there once it ends.
 pub fn calls_since(log: &Path, from: u64) -> Vec<Call> {
+    let mut calls = stages_since(log, from);
+    calls.retain(|call| call.stage == "ResponseComplete");
+    calls
+}
+
+/// All requests since the beginning, watches that go on among them; some are there more than once.
+pub fn requests(log: &Path) -> Vec<Call> {
+    stages_since(log, 0)
+}
+
+fn stages_since(log: &Path, from: u64) -> Vec<Call> {
     let mut file = std::fs::File::open(log).expect("the audit log is there");
     file.seek(SeekFrom::Start(from)).expect("the audit log only grows");
     let mut calls = Vec::new();
@@ -93,10 +112,7 @@ pub fn calls_since(log: &Path, from: u64) -> Vec<Call> {
     let mut line = String::new();
     // A last line that is being written now has no end yet, and is left out.
     while lines.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
-        let call: Call = serde_json::from_str(&line).expect("the audit log is JSON lines");
-        if call.stage == "ResponseComplete" {
-            calls.push(call);
-        }
+        calls.push(serde_json::from_str(&line).expect("the audit log is JSON lines"));
         line.clear();
     }
     calls

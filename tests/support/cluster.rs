@@ -53,7 +53,7 @@ impl Cluster {
         let admin = User { kubeconfig: kubeconfig.clone(), namespace: String::new() };
         let controller_kubeconfig = folder.join("controller.kubeconfig");
         install(&admin).await;
-        let token = controller_token(&admin).await;
+        let token = token(&admin, CONTROLLER).await;
         write_kubeconfig(&kubeconfig, &token, &controller_kubeconfig);
         let client = client(&kubeconfig).await;
         Self { folder, admin, controller_kubeconfig, audit_log, client, process }
@@ -79,6 +79,16 @@ impl Cluster {
     /// An administrator in a namespace.
     pub fn user(&self, namespace: &str) -> User {
         User { kubeconfig: self.admin.kubeconfig.clone(), namespace: namespace.to_owned() }
+    }
+
+    /// A service account of a namespace, which has the rights that it is given there.
+    pub async fn account(&self, namespace: &str, name: &str) -> User {
+        let line = format!("create serviceaccount {name} -n {namespace}");
+        self.admin.kubectl(&line, "").await.expect("a new account");
+        let token = token(&self.admin, (namespace, name)).await;
+        let kubeconfig = self.folder.join(format!("{namespace}-{name}.kubeconfig"));
+        write_kubeconfig(&self.admin.kubeconfig, &token, &kubeconfig);
+        User { kubeconfig, namespace: namespace.to_owned() }
     }
 
     /// The name of the controller's user in the audit log.
@@ -143,14 +153,15 @@ async fn install(admin: &User) {
         .expect("the CRDs are served");
     let (namespace, name) = CONTROLLER;
     admin.kubectl(&format!("create namespace {namespace}"), "").await.expect("a namespace");
-    let rights = format!("apply -f {}", package.join("config/rbac").display());
-    admin.kubectl(&rights, "").await.expect("the shipped rights");
+    for folder in ["config/rbac", "config/policy"] {
+        let line = format!("apply -f {}", package.join(folder).display());
+        admin.kubectl(&line, "").await.expect("the shipped rights");
+    }
     let account = format!("get serviceaccount {name} -n {namespace}");
     admin.kubectl(&account, "").await.expect("the controller's account is among the rights");
 }
 
-async fn controller_token(admin: &User) -> String {
-    let (namespace, name) = CONTROLLER;
+async fn token(admin: &User, (namespace, name): (&str, &str)) -> String {
     let line = format!("create token {name} -n {namespace} --duration=8h");
     let token = until("a token", Duration::from_secs(30), async || {
         let answer = admin.kubectl(&line, "").await;

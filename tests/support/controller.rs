@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::{
     cluster::{CONTROLLER, Cluster},
+    kubectl::User,
     reaper,
     wait::until,
 };
@@ -26,6 +27,8 @@ pub struct Options {
     pub instance: String,
     /// Further flags.
     pub flags: Vec<String>,
+    /// Whose rights it has, and where its Lease is; the shipped account if none is given.
+    pub account: Option<User>,
 }
 
 /// A running controller. It ends with this process, or when dropped.
@@ -42,17 +45,30 @@ pub struct Controller {
 impl Controller {
     /// Starts a controller and waits until its caches are complete. It may not be the leader.
     pub async fn start(cluster: &Cluster, options: &Options) -> Self {
+        let controller = Self::spawn(cluster, options).await;
+        let ready = until("the controller to be ready", START, async || {
+            (controller.get("readyz").await? == "ok\n").then_some(())
+        });
+        ready.await.unwrap_or_else(|error| panic!("{error}; see {}", controller.log.display()));
+        controller
+    }
+
+    /// Starts a controller that may never become ready.
+    pub async fn spawn(cluster: &Cluster, options: &Options) -> Self {
         let log = cluster.folder.join(format!("{}.log", options.name));
         // A restarted controller goes on with the same log; its address is in the new lines.
         let seen = std::fs::metadata(&log).map_or(0, |meta| meta.len());
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log);
+        let account = options.account.as_ref();
+        let lease_namespace = account.map_or(CONTROLLER.0, |account| &account.namespace);
+        let kubeconfig = account.map(|account| &account.kubeconfig);
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
         command
             .arg("controller")
-            .args(["--listen", "127.0.0.1:0", "--lease-namespace", CONTROLLER.0])
+            .args(["--listen", "127.0.0.1:0", "--lease-namespace", lease_namespace])
             .args(["--identity", &options.name, "--instance", &options.instance])
             .args(&options.flags)
-            .env("KUBECONFIG", &cluster.controller_kubeconfig)
+            .env("KUBECONFIG", kubeconfig.unwrap_or(&cluster.controller_kubeconfig))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file.expect("the folder is ours"))
@@ -61,12 +77,12 @@ impl Controller {
         let pid = child.id().expect("the controller has just started");
         reaper::entrust(pid);
         let address = until("the controller's address", START, async || address(&log, seen)).await;
-        let controller = Self { child, pid, address: address.unwrap(), log };
-        let ready = until("the controller to be ready", START, async || {
-            (controller.get("readyz").await? == "ok\n").then_some(())
-        });
-        ready.await.unwrap_or_else(|error| panic!("{error}; see {}", controller.log.display()));
-        controller
+        Self { child, pid, address: address.unwrap(), log }
+    }
+
+    /// What it has logged.
+    pub fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("it has a log")
     }
 
     /// The body of a page that the controller serves, if it answers.

@@ -4,7 +4,7 @@ use crate::{
     api::{SetCanaryScale, Step},
     plan::gate,
     traffic::istio::{MatchRoute, RouteError, Split, virtual_service},
-    world::World,
+    world::{Route, World},
 };
 
 /// The routes that the steps ask for, each with its field; those without a match take one away.
@@ -63,7 +63,10 @@ fn is_nothing(scale: &SetCanaryScale) -> bool {
 /// Routes that cannot be made of those with the weights.
 pub(super) fn made(world: &World, split: &Split, found: &mut Vec<String>) {
     let references = world.program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
-    let services: Vec<_> = references.zip(&world.routes).collect();
+    // What belongs to somebody else is said elsewhere.
+    let ours = |route: &&Route| route.allows(&world.rollout.namespace);
+    let routes_of = world.routes.iter().map(|route| route.as_ref().filter(ours));
+    let services: Vec<_> = references.zip(routes_of).collect();
     for (_, field, route) in routes(world) {
         let errors = services.iter().filter_map(|(reference, service)| {
             let target = gate::target(world, reference, split);

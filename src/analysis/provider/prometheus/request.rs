@@ -38,8 +38,9 @@ pub struct Request {
     pub ca: Option<String>,
     /// What no message may show.
     hidden: Vec<String>,
-    /// True when a secret is part of the query: Prometheus quotes pieces of a query in its errors.
-    query_is_secret: bool,
+    /// What a secret is part of, the query or the address: errors quote pieces of these, in other
+    /// spellings too, so that none is shown.
+    withheld: Option<&'static str>,
 }
 
 /// Why nothing can be sent. No text holds a secret.
@@ -89,6 +90,7 @@ pub fn request(
     let mut hidden: Vec<String> = secrets.values().cloned().collect();
     // A trailing line break is common in Secrets made from files, and is not part of the value.
     hidden.extend(secrets.values().map(|value| value.trim().to_owned()));
+    hidden.extend(secrets.values().flat_map(|value| spellings(value.trim())));
     let (url, in_address) = endpoint(&address, provider.range.is_some())?;
     if let Some((user, password)) = &in_address {
         hidden.extend([user.clone(), password.clone()]);
@@ -96,12 +98,21 @@ pub fn request(
     let (headers, basic) = log_in(provider, &values, secrets)?;
     let query = substitute(&provider.query, &values)?;
     let from_secrets = secret_arguments(args);
-    let query_is_secret =
-        placeholders(&provider.query)?.iter().any(|name| from_secrets.contains_key(name));
+    let holds_secret = |text: &str| -> Result<bool, RequestError> {
+        Ok(placeholders(text)?.iter().any(|name| from_secrets.contains_key(name)))
+    };
+    let withheld = if holds_secret(provider.address.as_deref().unwrap_or_default())? {
+        Some("address")
+    } else {
+        holds_secret(&provider.query)?.then_some("query")
+    };
     let tls = provider.tls.clone().unwrap_or_default();
     let ca = tls.ca.as_ref().map(|ca| secret("tls.ca", ca, secrets)).transpose()?;
     Ok(Request {
-        host: host(&url),
+        host: match withheld {
+            Some("address") => "an address from a Secret".to_owned(),
+            _ => host(&url),
+        },
         form: form(provider, query, now),
         url,
         headers,
@@ -110,14 +121,19 @@ pub fn request(
         insecure_skip_verify: tls.insecure_skip_verify,
         ca,
         hidden,
-        query_is_secret,
+        withheld,
     })
 }
 
 impl Request {
     /// What somebody else says, without secrets.
     pub(super) fn redact(&self, text: &str) -> String {
-        redact(text, &self.hidden)
+        match self.withheld {
+            Some(what) if !text.is_empty() => {
+                format!("(withheld, because the {what} holds a secret)")
+            }
+            _ => redact(text, &self.hidden),
+        }
     }
 
     /// Adds the header with which the request logs in to what no message may show.
@@ -129,19 +145,12 @@ impl Request {
     /// Reads an answer. What the server says is shown without secrets, and not at all where the
     /// query holds one.
     pub(super) fn read(&self, status: u16, body: &[u8]) -> Reading {
-        answer::parse(&self.host, status, body, &|text| self.shown(text))
+        answer::parse(&self.host, status, body, &|text| self.redact(text))
     }
 
     /// The same for raw samples.
     pub(super) fn read_samples(&self, status: u16, body: &[u8]) -> Result<Vec<Series>, String> {
-        answer::samples(&self.host, status, body, &|text| self.shown(text))
-    }
-
-    fn shown(&self, text: &str) -> String {
-        if self.query_is_secret && !text.is_empty() {
-            return "(withheld, because the query holds a secret)".to_owned();
-        }
-        self.redact(text)
+        answer::samples(&self.host, status, body, &|text| self.redact(text))
     }
 }
 
@@ -167,6 +176,22 @@ fn endpoint(address: &str, range: bool) -> Result<(Url, Option<(String, String)>
     }
     url.set_fragment(None);
     Ok((url, log_in))
+}
+
+/// How pages and addresses write a text.
+fn spellings(text: &str) -> [String; 3] {
+    let in_page = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let quoted = in_page.replace('"', "&quot;").replace('\'', "&#39;");
+    let in_address = form_urlencoded(text);
+    [in_page, quoted, in_address]
+}
+
+fn form_urlencoded(text: &str) -> String {
+    let mut url = Url::parse("http://x").ok();
+    if let Some(url) = &mut url {
+        url.query_pairs_mut().append_key_only(text);
+    }
+    url.and_then(|url| url.query().map(str::to_owned)).unwrap_or_default()
 }
 
 /// `%40` as `@`: user names and passwords are percent-encoded in addresses.

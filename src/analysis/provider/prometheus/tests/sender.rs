@@ -116,6 +116,33 @@ async fn no_secret_shows_whatever_the_server_says() {
 }
 
 #[tokio::test]
+async fn a_secret_does_not_show_in_another_spelling() {
+    let server = serve(|_, headers| {
+        let token = headers["x"].to_str().expect("text").replace('&', "&amp;").replace('<', "&lt;");
+        (StatusCode::FORBIDDEN, format!("<h1>no such token: {token}</h1>")).into_response()
+    })
+    .await;
+    let of = secrets(&[("s", "token", "a&b<c")]);
+    let yaml = "{query: up, headers: [{name: x, secretKeyRef: {name: s, key: token}}]}";
+    let why = why(ask(&server.address, yaml, "[]", &of).await);
+    assert!(why.ends_with("answered 403: <h1>no such token: ***</h1>"), "{why}");
+}
+
+#[tokio::test]
+async fn an_address_from_a_secret_is_not_shown() {
+    // Hosts are written in small letters, and resolvers and TLS quote them.
+    let of = secrets(&[("s", "host", "T0ken.invalid")]);
+    let host = "[{name: host, valueFrom: {secretKeyRef: {name: s, key: host}}}]";
+    for scheme in ["http", "https"] {
+        let yaml = format!("{{query: up, address: '{scheme}://{{{{args.host}}}}/x'}}");
+        let why = why(ask("http://127.0.0.1:1", &yaml, host, &of).await);
+        assert!(!why.to_lowercase().contains("t0ken"), "{why}");
+        assert!(why.contains("prometheus at an address from a Secret"), "{why}");
+        assert!(why.contains("withheld, because the address holds a secret"), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_too_large_is_not_read_to_its_end() {
     let server = serve(|_, _| vec![b' '; ANSWER_BYTES + 1].into_response()).await;
     let why = why(ask(&server.address, "query: up", "[]", &Secrets::new()).await);

@@ -1,0 +1,72 @@
+//! Rights that the controller turns out to lack, as a sentence for whoever is on call.
+//!
+//! In: what the API server says with 403. Out: which verb on what is missing, and where to grant it.
+
+/// The missing right that `text` tells of, if it is that: 403 is also the answer of quotas and of
+/// admission webhooks, whose own words say more.
+pub fn missing(text: &str) -> Option<String> {
+    let (_, text) = text.split_once("User \"")?;
+    let (user, text) = text.split_once("\" cannot ")?;
+    let (verb, text) = text.split_once(" resource \"")?;
+    let (resource, text) = text.split_once("\" in API group \"")?;
+    let (group, text) = text.split_once('"')?;
+    let place = match text.split_once("in the namespace \"") {
+        Some((_, text)) => format!("in namespace {}", text.split_once('"')?.0),
+        None => "in all namespaces".to_owned(),
+    };
+    let group = if group.is_empty() { String::new() } else { format!(" of {group}") };
+    let file = match resource {
+        "secrets" => "secrets.yaml",
+        "leases" => "lease.yaml",
+        _ => "controller.yaml",
+    };
+    Some(format!(
+        "the controller ({user}) may not {verb} {resource}{group} {place}; grant it this verb, as \
+         config/rbac/{file} does (config/namespaced for one namespace)"
+    ))
+}
+
+/// `error` in words: the missing right, if it is that.
+pub fn explained(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    missing(&text).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RBAC: &str = "replicasets.apps is forbidden: User \"system:serviceaccount:a:sluice\" \
+        cannot create resource \"replicasets\" in API group \"apps\" in the namespace \"shop\"";
+
+    #[test]
+    fn verb_resource_place_and_file_are_named() {
+        let said = missing(RBAC).unwrap();
+        assert_eq!(
+            said,
+            "the controller (system:serviceaccount:a:sluice) may not create replicasets of apps in \
+             namespace shop; grant it this verb, as config/rbac/controller.yaml does \
+             (config/namespaced for one namespace)"
+        );
+        let core = "secrets \"s\" is forbidden: User \"u\" cannot get resource \"secrets\" in API \
+            group \"\" in the namespace \"shop\"";
+        let said = missing(core).unwrap();
+        assert!(said.contains("may not get secrets in namespace shop"), "{said}");
+        assert!(said.contains("config/rbac/secrets.yaml"), "{said}");
+        let all = "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\" at \
+            the cluster scope";
+        assert!(missing(all).unwrap().contains("may not list pods in all namespaces"));
+    }
+
+    #[test]
+    fn quotas_and_webhooks_speak_for_themselves() {
+        for text in [
+            "pods \"a\" is forbidden: exceeded quota: team, requested: pods=1",
+            "admission webhook \"x\" denied the request: no",
+            "ValidatingAdmissionPolicy 'a' denied request: User \"",
+        ] {
+            assert_eq!(missing(text), None);
+            assert_eq!(explained(&text), text);
+        }
+    }
+}
