@@ -1,8 +1,9 @@
 //! The API server's audit log: who asked for what, when, and how it was answered.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
@@ -31,6 +32,8 @@ pub struct Call {
 #[derive(Clone, Debug, Deserialize)]
 struct CallUser {
     username: String,
+    #[serde(default)]
+    extra: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -52,6 +55,17 @@ impl Call {
     /// Who asked.
     pub fn user(&self) -> &str {
         &self.user.username
+    }
+
+    /// With which token, if it was a service account's.
+    pub fn credential(&self) -> &str {
+        let ids = self.user.extra.get("authentication.kubernetes.io/credential-id");
+        ids.and_then(|ids| ids.first()).map_or("", |id| id)
+    }
+
+    /// Whether it asked for a change.
+    pub fn writes(&self) -> bool {
+        !["get", "list", "watch"].contains(&self.verb.as_str())
     }
 
     /// Of which resource, with the subresource: `pods`, `rollouts/status`.
@@ -86,18 +100,34 @@ pub fn end(log: &Path) -> u64 {
 
 /// The requests answered since `from`, in the order of their answers. A watch is there once it ends.
 pub fn calls_since(log: &Path, from: u64) -> Vec<Call> {
-    let mut file = std::fs::File::open(log).expect("the audit log is there");
-    file.seek(SeekFrom::Start(from)).expect("the audit log only grows");
-    let mut calls = Vec::new();
-    let mut lines = BufReader::new(file.take(u64::MAX));
-    let mut line = String::new();
-    // A last line that is being written now has no end yet, and is left out.
-    while lines.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
-        let call: Call = serde_json::from_str(&line).expect("the audit log is JSON lines");
-        if call.stage == "ResponseComplete" {
-            calls.push(call);
+    Tail { log: log.to_owned(), at: from }.read_on()
+}
+
+/// Reads the log as it grows.
+pub struct Tail {
+    /// The log.
+    pub log: PathBuf,
+    /// What lies before this byte has been read.
+    pub at: u64,
+}
+
+impl Tail {
+    /// The requests answered since the last look.
+    pub fn read_on(&mut self) -> Vec<Call> {
+        let mut file = std::fs::File::open(&self.log).expect("the audit log is there");
+        file.seek(SeekFrom::Start(self.at)).expect("the audit log only grows");
+        let mut calls = Vec::new();
+        let mut lines = BufReader::new(file.take(u64::MAX));
+        let mut line = String::new();
+        // A last line that is being written now has no end yet, and is left out.
+        while lines.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
+            let call: Call = serde_json::from_str(&line).expect("the audit log is JSON lines");
+            if call.stage == "ResponseComplete" {
+                calls.push(call);
+            }
+            self.at += line.len() as u64;
+            line.clear();
         }
-        line.clear();
+        calls
     }
-    calls
 }
