@@ -27,6 +27,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::watches::Pauses;
 use crate::{apply::Fence, plan::FIELD_MANAGER};
 
 /// How long a Lease is valid without renewal.
@@ -87,7 +88,7 @@ impl Candidate {
     pub async fn acquire(&self, fence: &LeaseFence) -> anyhow::Result<()> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         let mut lease_stream =
-            watcher(self.api(), config).default_backoff().applied_objects().boxed();
+            watcher(self.api(), config).backoff(Pauses::default()).applied_objects().boxed();
         let mut seen: Option<Lease> = None;
         let mut free_at = Instant::now();
         loop {

@@ -13,7 +13,7 @@ use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
     core::GroupVersionKind,
-    runtime::{WatchStreamExt, watcher},
+    runtime::{WatchStreamExt, utils::Backoff, watcher},
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
@@ -39,6 +39,41 @@ const REQUIRED: [Kind; 11] = [
     Kind::Job,
     Kind::Autoscaler,
 ];
+
+/// Pause before a watch that broke is taken up again for the first time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest such pause: so long may a controller see nothing after the API server is back. The
+/// default of kube grows to a minute.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pauses of one watch: each twice the last, until something is seen.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    next: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { next: FIRST_PAUSE }
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.next;
+        self.next = (pause * 2).min(LONGEST_PAUSE);
+        Some(pause)
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
 
 /// What a watch reports.
 pub(super) enum Report {
@@ -186,7 +221,7 @@ async fn follow<K>(
     K: Resource + Watched + Clone + Debug + DeserializeOwned + Send + 'static,
     K::DynamicType: Clone,
 {
-    let mut events = watcher(api, config).default_backoff().boxed();
+    let mut events = watcher(api, config).backoff(Pauses::default()).boxed();
     while let Some(event) = events.next().await {
         let now = context.clock.now();
         let touched = match event {
@@ -217,5 +252,19 @@ async fn follow<K>(
         if !touched.is_empty() && out.send(Report::Touched(touched)).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_long_outage_nothing_is_looked_at_more_than_five_seconds_late() {
+        let mut pauses = Pauses::default();
+        let first: Vec<u128> = pauses.by_ref().take(7).map(|pause| pause.as_millis()).collect();
+        assert_eq!(first, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        pauses.reset();
+        assert_eq!(pauses.next(), Some(FIRST_PAUSE));
     }
 }

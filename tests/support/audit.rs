@@ -63,9 +63,10 @@ impl Call {
         ids.and_then(|ids| ids.first()).map_or("", |id| id)
     }
 
-    /// Whether it asked for a change.
+    /// Whether it asked for a change; a review is a question.
     pub fn writes(&self) -> bool {
         !["get", "list", "watch"].contains(&self.verb.as_str())
+            && !self.resource().ends_with("reviews")
     }
 
     /// Of which resource, with the subresource: `pods`, `rollouts/status`.

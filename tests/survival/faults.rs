@@ -105,7 +105,7 @@ impl<'a> Faults<'a> {
                 let (fault, name) = deck.swap_remove(next);
                 let writes = 5 + self.random.below(40);
                 self.until_written(writes, Timestamp::UNIX_EPOCH).await;
-                eprintln!("{}: {name}", jiff::Timestamp::now());
+                eprintln!("{}: {name}", Timestamp::now());
                 let recovery = self.bring(fault).await;
                 eprintln!("{}: {name}: at work again after {recovery:?}", Timestamp::now());
                 dealt.push(Dealt { fault, recovery });

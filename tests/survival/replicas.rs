@@ -25,8 +25,6 @@ pub const NAMES: [&str; 2] = ["one", "two"];
 /// The two, each kept running.
 pub struct Replicas {
     pids: [Arc<AtomicU32>; 2],
-    /// Where their logs are.
-    pub logs: [PathBuf; 2],
     credentials: BTreeMap<String, &'static str>,
     over: Arc<AtomicBool>,
     keepers: JoinSet<()>,
@@ -39,11 +37,10 @@ impl Replicas {
         let mut credentials = BTreeMap::new();
         let mut keepers = JoinSet::new();
         let pids = [Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0))];
-        let logs = NAMES.map(|name| cluster.folder.join(format!("{name}.log")));
         for (index, name) in NAMES.into_iter().enumerate() {
             let kubeconfig = cluster.another_kubeconfig(name).await;
             credentials.insert(credential(cluster, &kubeconfig).await, name);
-            let (log, pid, over) = (logs[index].clone(), pids[index].clone(), over.clone());
+            let (log, pid, over) = (log(cluster, name), pids[index].clone(), over.clone());
             keepers.spawn(async move {
                 while !over.load(Ordering::Relaxed) {
                     run(name, &kubeconfig, &log, &pid).await;
@@ -51,7 +48,7 @@ impl Replicas {
             });
         }
         assert_eq!(credentials.len(), 2, "the tokens can be told apart");
-        Self { pids, logs, credentials, over, keepers }
+        Self { pids, credentials, over, keepers }
     }
 
     /// Sends a signal to the one with this name, whatever it is doing.
@@ -77,6 +74,11 @@ impl Replicas {
         while self.keepers.join_next().await.is_some() {}
         self.credentials
     }
+}
+
+/// Where the log of all its lives is.
+pub fn log(cluster: &Cluster, name: &str) -> PathBuf {
+    cluster.folder.join(format!("{name}.log"))
 }
 
 /// One life of a controller.

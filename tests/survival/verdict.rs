@@ -12,7 +12,7 @@ use sluice::sim::invariants::{self, canary_weights};
 use crate::{
     fleet::{PODS, Shop},
     pipelines::Release,
-    replicas::NAMES,
+    replicas::{self, NAMES},
     support::{
         audit::{self, Call},
         cluster::{Breaker, CONTROLLER, Cluster},
@@ -105,10 +105,9 @@ impl History {
     }
 
     fn panics(&self) -> Vec<String> {
-        let logs = NAMES.map(|name| self.cluster.folder.join(format!("{name}.log")));
+        let logs = NAMES.map(|name| replicas::log(&self.cluster, name));
         let texts = logs.iter().map(|log| std::fs::read_to_string(log).expect("a log"));
-        let lines: Vec<String> = texts.flat_map(|text| lines_with(&text, "panic")).collect();
-        lines
+        texts.flat_map(|text| lines_with(&text, "a pass ended by a panic")).collect()
     }
 
     /// How often another replica than before took the Lease.
