@@ -27,7 +27,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::watches::Pauses;
+use super::watches::events;
 use crate::{apply::Fence, plan::FIELD_MANAGER};
 
 /// How long a Lease is valid without renewal.
@@ -87,8 +87,7 @@ impl Candidate {
     /// If the watch cannot be kept up.
     pub async fn acquire(&self, fence: &LeaseFence) -> anyhow::Result<()> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-        let mut lease_stream =
-            watcher(self.api(), config).backoff(Pauses::default()).applied_objects().boxed();
+        let mut lease_stream = events(self.api(), config).applied_objects().boxed();
         let mut seen: Option<Lease> = None;
         let mut free_at = Instant::now();
         loop {

@@ -76,7 +76,8 @@ impl History {
                 continue;
             };
             let found = of_shop(shop, seen, releases);
-            problems.extend(found.into_iter().map(|text| format!("{}: {text}", shop.namespace)));
+            let (namespace, kind) = (&shop.namespace, shop.kind.name);
+            problems.extend(found.into_iter().map(|text| format!("{namespace} ({kind}): {text}")));
         }
         problems.extend(self.foreign_writes());
         problems.extend(self.panics());
