@@ -19,6 +19,9 @@ use crate::{
 /// The longest time in which somebody must be at work again.
 const RECOVERY: Duration = Duration::from_mins(3);
 
+/// Writes that come in so soon after a controller was killed had left it before.
+const UNDER_WAY: Duration = Duration::from_millis(200);
+
 /// What fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -119,7 +122,8 @@ impl<'a> Faults<'a> {
         let since = match fault {
             Fault::KillLeader => {
                 let leader = self.leader().await;
-                self.signal(leader, "KILL").await
+                let since = self.signal(leader, "KILL").await;
+                return self.until_at_work(since, since + UNDER_WAY).await;
             }
             Fault::KillOther => {
                 let other = other(self.leader().await);
@@ -127,7 +131,8 @@ impl<'a> Faults<'a> {
             }
             Fault::KillBoth => {
                 self.signal(NAMES[0], "KILL").await;
-                self.signal(NAMES[1], "KILL").await
+                let since = self.signal(NAMES[1], "KILL").await;
+                return self.until_at_work(since, since + UNDER_WAY).await;
             }
             Fault::EndLeader => {
                 let leader = self.leader().await;
@@ -192,10 +197,15 @@ impl<'a> Faults<'a> {
             assert!(Instant::now() < deadline, "nobody took the frozen leader's Lease");
             sleep(Duration::from_millis(100)).await;
         }
-        let recovery = self.until_written(1, since).await;
+        let recovery = self.until_at_work(since, Timestamp::now()).await;
         self.until_written(10, since).await;
         self.signal(leader, "CONT").await;
         recovery
+    }
+
+    /// From `since` to the first write that came in after `next`.
+    async fn until_at_work(&mut self, since: Timestamp, next: Timestamp) -> Duration {
+        self.until_written(1, next).await + next.duration_since(since).unsigned_abs()
     }
 
     async fn signal(&self, name: &str, signal: &str) -> Timestamp {
