@@ -1,4 +1,4 @@
-.PHONY: help check crds golden demo e2e e2e-mesh bench judge-bench
+.PHONY: help check crds golden demo e2e survival e2e-mesh bench judge-bench
 
 help: ## Says what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile
@@ -22,6 +22,10 @@ e2e: ## Tests on a real control plane and a real Prometheus; needs Go and kubect
 	tests/cluster/build.sh
 	hack/prometheus.sh
 	cargo test --locked --test e2e -- --test-threads=4
+
+survival: ## Releases while controllers, API server and etcd are killed; needs Go and kubectl, and the machine for itself
+	tests/cluster/build.sh
+	cargo test --locked --test survival -- --nocapture
 
 e2e-mesh: ## Releases under real traffic through Istio and Envoy; needs Go, Python and iproute2 as well
 	tests/mesh/run.sh

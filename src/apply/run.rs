@@ -3,7 +3,7 @@
 use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch},
+    api::{DynamicObject, ListParams, Patch},
 };
 use serde_json::Value;
 
@@ -57,7 +57,20 @@ impl RunApplier<'_> {
         if !self.fence.is_open() {
             return JobStart::Again;
         }
-        match self.jobs().create(&post(), &job).await {
+        let mut answer = self.jobs().create(&post(), &job).await;
+        if matches!(&answer, Err(kube::Error::Api(status)) if status.code == 403) {
+            // An API server that has just started knows nobody's rights yet. One that lets us list
+            // Jobs knows ours, and what it says then is meant.
+            if let Err(error) = self.jobs().list(&ListParams::default().limit(1)).await {
+                tracing::warn!(%error, job = name, "the API server does not know our rights yet");
+                return JobStart::Again;
+            }
+            if !self.fence.is_open() {
+                return JobStart::Again;
+            }
+            answer = self.jobs().create(&post(), &job).await;
+        }
+        match answer {
             Ok(job) => {
                 tracing::info!(job = name, "Job started");
                 self.caches.put(job.observed(Kind::Job), (self.now)());
@@ -147,5 +160,95 @@ fn why(failure: &Failure) -> String {
     match failure {
         Failure::Api(error) => rights::explained(error),
         Failure::Malformed(text) | Failure::NameTaken(text) => text.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Ready, ready},
+        sync::{Arc, Mutex},
+        task,
+    };
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Answers creates and lists of Jobs with these codes, in this order.
+    #[derive(Clone)]
+    struct Server(Arc<Mutex<Vec<(Method, u16)>>>);
+
+    impl tower::Service<Request<Body>> for Server {
+        type Response = Response<Body>;
+        type Error = kube::Error;
+        type Future = Ready<Result<Response<Body>, kube::Error>>;
+
+        fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), kube::Error>> {
+            task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            let (method, code) = self.0.lock().unwrap().remove(0);
+            assert_eq!(*request.method(), method);
+            let answer = match (code, method) {
+                (400.., _) => json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "message": "forbidden", "reason": "Forbidden", "code": code,
+                }),
+                (_, Method::GET) => json!({
+                    "kind": "JobList", "apiVersion": "batch/v1", "metadata": {}, "items": [],
+                }),
+                _ => json!({
+                    "kind": "Job", "apiVersion": "batch/v1",
+                    "metadata": {"name": "probe", "namespace": "shop", "resourceVersion": "1"},
+                }),
+            };
+            let body = Body::from(serde_json::to_vec(&answer).unwrap());
+            ready(Ok(Response::builder().status(code).body(body).unwrap()))
+        }
+    }
+
+    struct Open;
+
+    impl Fence for Open {
+        fn is_open(&self) -> bool {
+            true
+        }
+    }
+
+    async fn started(answers: &[(Method, u16)]) -> JobStart {
+        let server = Server(Arc::new(Mutex::new(answers.to_vec())));
+        let client = Client::new(server.clone(), "shop");
+        let caches = Caches::default();
+        let applier = RunApplier {
+            client: &client,
+            caches: &caches,
+            fence: &Open,
+            namespace: "shop",
+            now: &|| jiff::Timestamp::UNIX_EPOCH,
+        };
+        let run = json!({"metadata": {"name": "run"}, "spec": {"metrics": []}});
+        let run: AnalysisRun = serde_json::from_value(run).unwrap();
+        let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "probe"}});
+        let start = applier.create_job(&run, "probe", job).await;
+        assert!(server.0.lock().unwrap().is_empty(), "it asks all of this");
+        start
+    }
+
+    #[tokio::test]
+    async fn a_starting_api_server_that_knows_no_rights_yet_refuses_no_job() {
+        let start = started(&[(Method::POST, 403), (Method::GET, 403)]).await;
+        assert_eq!(start, JobStart::Again);
+        let start = started(&[(Method::POST, 403), (Method::GET, 200), (Method::POST, 201)]).await;
+        assert_eq!(start, JobStart::Started, "it has learned them meanwhile");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_forbidden_though_our_rights_are_known_is_refused() {
+        let start = started(&[(Method::POST, 403), (Method::GET, 200), (Method::POST, 403)]).await;
+        assert!(matches!(start, JobStart::Refused(_)), "{start:?}");
     }
 }

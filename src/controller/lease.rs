@@ -27,6 +27,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::watches::events;
 use crate::{
     apply::{Fence, rights},
     plan::FIELD_MANAGER,
@@ -89,8 +90,7 @@ impl Candidate {
     /// If the watch cannot be kept up.
     pub async fn acquire(&self, fence: &LeaseFence) -> anyhow::Result<()> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-        let mut lease_stream =
-            watcher(self.api(), config).default_backoff().applied_objects().boxed();
+        let mut lease_stream = events(self.api(), config).applied_objects().boxed();
         let mut seen: Option<Lease> = None;
         let mut free_at = Instant::now();
         loop {

@@ -9,8 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::observe::cache::Key;
 
-/// Time after which a refused write is tried again though nothing changed: a quota may have room, a
-/// webhook may be mended.
+/// Time after which a write that was refused once is tried again though nothing changed: an API
+/// server that has just started refuses everything until it has read who has which rights.
+const TRY_AGAIN_SOON: SignedDuration = SignedDuration::from_secs(1);
+
+/// The same for one that is refused again and again; the time doubles up to this. A quota may have
+/// room, a webhook may be mended.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(15);
 
 /// Longest pause between retries of a write that could not be sent, in milliseconds.
@@ -24,9 +28,17 @@ pub struct Refusals {
 
 #[derive(Debug, Default)]
 struct Inner {
-    refused: BTreeMap<Key, (i64, Timestamp)>,
+    refused: BTreeMap<Key, Refused>,
     retries: BTreeMap<Key, u32>,
     told: BTreeMap<Key, String>,
+}
+
+/// The last refused write for an object.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    generation: i64,
+    until: Timestamp,
+    pause: SignedDuration,
 }
 
 impl Refusals {
@@ -36,16 +48,19 @@ impl Refusals {
 
     /// Remembers that a write for this generation of the spec was refused. Returns when to try again.
     pub fn remember(&self, key: &Key, generation: i64, now: Timestamp) -> Timestamp {
-        let until = now.checked_add(TRY_AGAIN).unwrap_or(now);
-        self.inner().refused.insert(key.clone(), (generation, until));
+        let mut inner = self.inner();
+        let before = inner.refused.get(key).filter(|refused| refused.generation == generation);
+        let pause = before.map_or(TRY_AGAIN_SOON, |refused| TRY_AGAIN.min(refused.pause * 2));
+        let until = now.checked_add(pause).unwrap_or(now);
+        inner.refused.insert(key.clone(), Refused { generation, until, pause });
         until
     }
 
     /// Until when not to try again, if a write for this generation was refused.
     pub fn until(&self, key: &Key, generation: i64, now: Timestamp) -> Option<Timestamp> {
         let inner = self.inner();
-        let (refused, until) = inner.refused.get(key)?;
-        (*refused == generation && *until > now).then_some(*until)
+        let refused = inner.refused.get(key)?;
+        (refused.generation == generation && refused.until > now).then_some(refused.until)
     }
 
     /// Milliseconds until the next retry of a write that could not be sent; they double each time.
@@ -84,6 +99,20 @@ mod tests {
         assert_eq!(refusals.until(&key, 1, now), Some(until));
         assert_eq!(refusals.until(&key, 2, now), None);
         assert_eq!(refusals.until(&key, 1, until), None);
+    }
+
+    #[test]
+    fn what_is_refused_once_is_tried_again_soon_and_then_ever_later() {
+        let refusals = Refusals::default();
+        let key = ("shop".to_owned(), "web".to_owned());
+        let now = Timestamp::from_second(100).unwrap();
+        let pause = |generation| {
+            let until = refusals.remember(&key, generation, now);
+            until.duration_since(now).as_secs()
+        };
+        let pauses: Vec<i64> = (0..6).map(|_| pause(1)).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 15, 15]);
+        assert_eq!(pause(2), 1, "a new spec may be right");
     }
 
     #[test]

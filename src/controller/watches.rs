@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
     apps::v1::ReplicaSet,
     batch::v1::Job,
@@ -13,7 +13,7 @@ use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
     core::GroupVersionKind,
-    runtime::{WatchStreamExt, watcher},
+    runtime::watcher,
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::UnboundedSender, task::JoinSet};
@@ -40,6 +40,72 @@ const REQUIRED: [Kind; 11] = [
     Kind::Job,
     Kind::Autoscaler,
 ];
+
+/// Pause before a watch that broke is taken up again for the first time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest such pause: so long may a controller see nothing after the API server is back. The
+/// default of kube grows to a minute.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pauses of one watch: each twice the last, until something is seen.
+#[derive(Debug)]
+struct Pauses {
+    next: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { next: FIRST_PAUSE }
+    }
+}
+
+impl Pauses {
+    /// How long to wait after this event.
+    fn after<T>(&mut self, event: &Result<T, watcher::Error>) -> Option<Duration> {
+        let Err(error) = event else {
+            *self = Self::default();
+            return None;
+        };
+        // The API server is back, and has forgotten what we knew: only a new listing helps.
+        if is_gone(error) {
+            *self = Self::default();
+        }
+        let pause = self.next;
+        self.next = (pause * 2).min(LONGEST_PAUSE);
+        Some(pause)
+    }
+}
+
+fn is_gone(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchError(status)
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
+        _ => false,
+    }
+}
+
+/// The events of a watch that is taken up again whenever it breaks.
+pub(super) fn events<K>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let events = watcher(api, config).boxed();
+    stream::unfold(
+        (events, Pauses::default(), None),
+        |(mut events, mut pauses, pause)| async move {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            let event = events.next().await?;
+            let pause = pauses.after(&event);
+            Some((event, (events, pauses, pause)))
+        },
+    )
+}
 
 /// What a watch reports.
 pub(super) enum Report {
@@ -187,7 +253,7 @@ async fn follow<K>(
     K: Resource + Watched + Clone + Debug + DeserializeOwned + Send + 'static,
     K::DynamicType: Clone,
 {
-    let mut events = watcher(api, config).default_backoff().boxed();
+    let mut events = events(api, config).boxed();
     while let Some(event) = events.next().await {
         let now = context.clock.now();
         let touched = match event {
@@ -219,5 +285,34 @@ async fn follow<K>(
         if !touched.is_empty() && out.send(Report::Touched(touched)).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(code: u16) -> Result<(), watcher::Error> {
+        let status = kube::core::Status::failure("", "").with_code(code);
+        Err(watcher::Error::WatchError(Box::new(status)))
+    }
+
+    #[test]
+    fn after_a_long_outage_nothing_is_looked_at_more_than_five_seconds_late() {
+        let mut pauses = Pauses::default();
+        let millis: Vec<u128> =
+            (0..7).filter_map(|_| pauses.after(&failed(500))).map(|one| one.as_millis()).collect();
+        assert_eq!(millis, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(pauses.after(&Ok(())), None);
+        assert_eq!(pauses.after(&failed(500)), Some(FIRST_PAUSE), "it was seen meanwhile");
+    }
+
+    #[test]
+    fn an_api_server_that_is_back_but_has_forgotten_is_asked_at_once() {
+        let mut pauses = Pauses::default();
+        for _ in 0..7 {
+            pauses.after(&failed(500));
+        }
+        assert_eq!(pauses.after(&failed(410)), Some(FIRST_PAUSE));
     }
 }

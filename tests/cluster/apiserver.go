@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -52,19 +53,17 @@ type apiServer struct {
 	metrics *url.URL
 }
 
-// newAPIServer prepares keys, tokens, certificates and options. Requests are
-// answered once run is called.
-func newAPIServer(ctx context.Context, dir, etcdURL, auditLog string, metrics *url.URL) (*apiServer, error) {
+// newAPIServer prepares keys, tokens, certificates and options; an API server
+// that is started again finds them. Requests are answered once run is called.
+func newAPIServer(ctx context.Context, dir, etcdURL, auditLog string, metrics *url.URL, listener net.Listener, more ...string) (*apiServer, error) {
 	s := &apiServer{tokens: map[user]string{}, metrics: metrics}
-	if err := s.writeTokens(tokensFile(dir)); err != nil {
-		return nil, err
-	}
-	if err := writeServiceAccountKey(serviceAccountKey(dir)); err != nil {
-		return nil, err
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	if _, err := os.Stat(tokensFile(dir)); errors.Is(err, fs.ErrNotExist) {
+		if err := s.writeTokens(tokensFile(dir)); err != nil {
+			return nil, err
+		}
+		if err := writeServiceAccountKey(serviceAccountKey(dir)); err != nil {
+			return nil, err
+		}
 	}
 	port := listener.Addr().(*net.TCPAddr).Port
 	s.url = fmt.Sprintf("https://127.0.0.1:%d", port)
@@ -93,10 +92,11 @@ func newAPIServer(ctx context.Context, dir, etcdURL, auditLog string, metrics *u
 		args = append(args, audit...)
 	}
 	o := options.NewServerRunOptions()
-	if err := parse(o.Flags(), args); err != nil {
+	if err := parse(o.Flags(), append(args, more...)); err != nil {
 		return nil, err
 	}
 	o.SecureServing.Listener = listener
+	var err error
 	if s.options, err = o.Complete(ctx); err != nil {
 		return nil, err
 	}

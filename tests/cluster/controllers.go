@@ -38,6 +38,8 @@ func runControllerManager(ctx context.Context, dir string, api *apiServer) error
 	if err := parse(o.Flags(all, off, aliases), append(clientArgs(kubeconfig),
 		"--root-ca-file="+caFile(dir),
 		"--service-account-private-key-file="+serviceAccountKey(dir),
+		// The fake kubelet tells that its nodes live, but never that they live again: they are never lost.
+		"--node-monitor-grace-period=24h",
 		// An autoscaler that tests need not wait for. A pod counts from its first metrics on.
 		"--horizontal-pod-autoscaler-sync-period=500ms",
 		"--horizontal-pod-autoscaler-downscale-stabilization=2s",

@@ -1,6 +1,6 @@
 // Command testcluster runs a real Kubernetes control plane for tests: etcd,
 // kube-apiserver, kube-controller-manager, kube-scheduler and a fake kubelet in
-// one process. It listens on 127.0.0.1 only, writes a kubeconfig, prints
+// one process; with -faults etcd and kube-apiserver in processes of their own. It listens on 127.0.0.1 only, writes a kubeconfig, prints
 // "READY <kubeconfig>" and runs until SIGTERM or SIGINT.
 package main
 
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -36,6 +37,10 @@ const (
 type config struct {
 	dir, kubeconfig, auditLog, pods string
 	nodes                           int
+	commands                        chan string // with -faults; else nil
+
+	part, etcd, metrics string // of a process that is one part
+	watchCache          bool
 }
 
 func main() {
@@ -45,6 +50,11 @@ func main() {
 	flag.IntVar(&c.nodes, "nodes", 3, "number of fake nodes")
 	flag.StringVar(&c.auditLog, "audit-log", "", "file for the API server's audit log, JSON lines (default: none)")
 	flag.StringVar(&c.pods, "pods", "", "program that serves each pod on its own address, a process a pod (default: none, pods are played)")
+	faults := flag.Bool("faults", false, "run etcd and kube-apiserver as processes that commands on stdin kill and start again (parts.go)")
+	flag.StringVar(&c.part, "part", "", "for such a process: which it is")
+	flag.StringVar(&c.etcd, "etcd", "", "for such a process: the URL of etcd")
+	flag.StringVar(&c.metrics, "metrics", "", "for such a process: the URL of the metrics API")
+	flag.BoolVar(&c.watchCache, "watch-cache", true, "for such a process: whether kube-apiserver has watch caches")
 	untilStdinCloses := flag.Bool("until-stdin-closes", false, "also end when stdin closes or the parent process dies")
 	klog.InitFlags(nil)
 	flag.Parse()
@@ -52,11 +62,18 @@ func main() {
 	// A dead reader of our log must lead to a clean end, not to a sudden one.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	if *untilStdinCloses {
-		ctx = untilAbandoned(ctx, os.Stdin)
+	if *faults {
+		c.commands = make(chan string, 16)
+	}
+	if *untilStdinCloses || *faults {
+		ctx = untilAbandoned(ctx, os.Stdin, c.commands)
 	}
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := run(ctx, c); err != nil {
+	do := run
+	if c.part != "" {
+		do = runPart
+	}
+	if err := do(ctx, c); err != nil {
 		fmt.Fprintln(os.Stderr, "testcluster:", err)
 		os.Exit(1)
 	}
@@ -91,20 +108,44 @@ func run(ctx context.Context, c config) error {
 		})
 	})
 
-	etcd, err := startEtcd(dir)
-	if err != nil {
-		return fmt.Errorf("etcd: %w", err)
-	}
-	defer etcd.Close()
-	report("etcd ready")
-
 	metrics, err := newMetricsAPI()
 	if err != nil {
 		return fmt.Errorf("metrics API: %w", err)
 	}
-	api, err := newAPIServer(ctx, dir, "http://"+etcd.Clients[0].Addr().String(), c.auditLog, metrics.url())
+	var outside *parts // with -faults
+	var etcdAddress string
+	if c.commands != nil {
+		if outside, err = startParts(ctx, dir, c.auditLog, metrics.url()); err != nil {
+			return fmt.Errorf("etcd: %w", err)
+		}
+		defer outside.stop()
+		etcdAddress = outside.etcd.address()
+	} else {
+		etcd, err := startEtcd(dir)
+		if err != nil {
+			return fmt.Errorf("etcd: %w", err)
+		}
+		defer etcd.Close()
+		etcdAddress = etcd.Clients[0].Addr().String()
+	}
+	report("etcd ready")
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	api, err := newAPIServer(ctx, dir, "http://"+etcdAddress, c.auditLog, metrics.url(), listener)
 	if err != nil {
 		return fmt.Errorf("kube-apiserver: %w", err)
+	}
+	serve := api.run
+	if outside != nil {
+		// Keys and certificates are there now; the process that serves finds them.
+		listener.Close()
+		api.url, serve = "https://"+outside.api.address(), outside.run
+		if outside.ready, err = outside.waitReady(api.restConfig(kubeletUser)); err != nil {
+			return err
+		}
 	}
 	if err := api.writeKubeconfig(c.kubeconfig, admin); err != nil {
 		return fmt.Errorf("kubeconfig: %w", err)
@@ -120,7 +161,7 @@ func run(ctx context.Context, c config) error {
 	defer server.stop()
 	defer clients.stop()
 
-	server.spawn("kube-apiserver", api.run)
+	server.spawn("kube-apiserver", serve)
 	if err := poll(ctx, failed, func(ctx context.Context) bool {
 		_, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 		return err == nil
@@ -146,12 +187,18 @@ func run(ctx context.Context, c config) error {
 	report("%d nodes schedulable", c.nodes)
 	fmt.Println("READY", c.kubeconfig)
 
-	select {
-	case <-ctx.Done():
-		report("stopping")
-		return nil
-	case err := <-failed:
-		return err
+	for {
+		select {
+		case <-ctx.Done():
+			report("stopping")
+			return nil
+		case err := <-failed:
+			return err
+		case line := <-c.commands:
+			answer := outside.obey(ctx, line)
+			report("%s", answer)
+			fmt.Println(answer)
+		}
 	}
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ pub struct Call {
 #[derive(Clone, Debug, Deserialize)]
 struct CallUser {
     username: String,
+    #[serde(default)]
+    extra: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -55,6 +57,18 @@ impl Call {
     /// Who asked.
     pub fn user(&self) -> &str {
         &self.user.username
+    }
+
+    /// With which token, if it was a service account's.
+    pub fn credential(&self) -> &str {
+        let ids = self.user.extra.get("authentication.kubernetes.io/credential-id");
+        ids.and_then(|ids| ids.first()).map_or("", |id| id)
+    }
+
+    /// Whether it asked for a change; a review is a question.
+    pub fn writes(&self) -> bool {
+        !["get", "list", "watch"].contains(&self.verb.as_str())
+            && !self.resource().ends_with("reviews")
     }
 
     /// Of which resource, with the subresource: `pods`, `rollouts/status`.
@@ -94,26 +108,42 @@ pub fn end(log: &Path) -> u64 {
 
 /// The requests answered since `from`, in the order of their answers. A watch is there once it ends.
 pub fn calls_since(log: &Path, from: u64) -> Vec<Call> {
-    let mut calls = stages_since(log, from);
-    calls.retain(|call| call.stage == "ResponseComplete");
-    calls
+    Tail { log: log.to_owned(), at: from }.read_on()
 }
 
 /// All requests since the beginning, watches that go on among them; some are there more than once.
 pub fn requests(log: &Path) -> Vec<Call> {
-    stages_since(log, 0)
+    Tail { log: log.to_owned(), at: 0 }.stages()
 }
 
-fn stages_since(log: &Path, from: u64) -> Vec<Call> {
-    let mut file = std::fs::File::open(log).expect("the audit log is there");
-    file.seek(SeekFrom::Start(from)).expect("the audit log only grows");
-    let mut calls = Vec::new();
-    let mut lines = BufReader::new(file.take(u64::MAX));
-    let mut line = String::new();
-    // A last line that is being written now has no end yet, and is left out.
-    while lines.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
-        calls.push(serde_json::from_str(&line).expect("the audit log is JSON lines"));
-        line.clear();
+/// Reads the log as it grows.
+pub struct Tail {
+    /// The log.
+    pub log: PathBuf,
+    /// What lies before this byte has been read.
+    pub at: u64,
+}
+
+impl Tail {
+    /// The requests answered since the last look.
+    pub fn read_on(&mut self) -> Vec<Call> {
+        let mut calls = self.stages();
+        calls.retain(|call| call.stage == "ResponseComplete");
+        calls
     }
-    calls
+
+    fn stages(&mut self) -> Vec<Call> {
+        let mut file = std::fs::File::open(&self.log).expect("the audit log is there");
+        file.seek(SeekFrom::Start(self.at)).expect("the audit log only grows");
+        let mut calls = Vec::new();
+        let mut lines = BufReader::new(file.take(u64::MAX));
+        let mut line = String::new();
+        // A last line that is being written now has no end yet, and is left out.
+        while lines.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
+            calls.push(serde_json::from_str(&line).expect("the audit log is JSON lines"));
+            self.at += line.len() as u64;
+            line.clear();
+        }
+        calls
+    }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use kube::{Client, Config, config::KubeConfigOptions, config::Kubeconfig};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
     time::timeout,
 };
 
@@ -35,6 +35,24 @@ pub struct Cluster {
     pub client: Client,
     /// Held for its standard input: the control plane ends when that closes.
     process: Child,
+    answers: Option<Lines<BufReader<ChildStdout>>>,
+}
+
+/// What breaks and mends a control plane that was started with `-faults`.
+pub struct Breaker {
+    commands: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Breaker {
+    /// Carries out a command of `tests/cluster/parts.go`, such as `kill etcd`.
+    pub async fn tell(&mut self, command: &str) {
+        let line = format!("{command}\n");
+        self.commands.write_all(line.as_bytes()).await.expect("the control plane listens");
+        let answer = timeout(START, self.answers.next_line()).await;
+        let answer = answer.expect("an answer in time").expect("text").unwrap_or_default();
+        assert_eq!(answer, format!("DONE {command}"));
+    }
 }
 
 impl Cluster {
@@ -49,14 +67,30 @@ impl Cluster {
         assert!(binary.exists(), "no control plane to test on: run tests/cluster/build.sh first");
         let kubeconfig = folder.join("admin.kubeconfig");
         let audit_log = folder.join("audit.log");
-        let process = launch(&binary, &folder, flags, &kubeconfig, &audit_log).await;
+        let (process, answers) = launch(&binary, &folder, flags, &kubeconfig, &audit_log).await;
         let admin = User { kubeconfig: kubeconfig.clone(), namespace: String::new() };
         let controller_kubeconfig = folder.join("controller.kubeconfig");
         install(&admin).await;
         let token = token(&admin, CONTROLLER).await;
         write_kubeconfig(&kubeconfig, &token, &controller_kubeconfig);
         let client = client(&kubeconfig).await;
-        Self { folder, admin, controller_kubeconfig, audit_log, client, process }
+        let answers = Some(answers);
+        Self { folder, admin, controller_kubeconfig, audit_log, client, process, answers }
+    }
+
+    /// What breaks it, once; the control plane ends when it is dropped.
+    pub fn breaker(&mut self) -> Breaker {
+        let commands = self.process.stdin.take().expect("nobody else took it");
+        Breaker { commands, answers: self.answers.take().expect("nobody else took them") }
+    }
+
+    /// A kubeconfig with another token of the controller's account, so that the audit log tells
+    /// this controller from others.
+    pub async fn another_kubeconfig(&self, name: &str) -> PathBuf {
+        let kubeconfig = self.folder.join(format!("{name}.kubeconfig"));
+        let token = controller_token(&self.admin).await;
+        write_kubeconfig(&self.admin.kubeconfig, &token, &kubeconfig);
+        kubeconfig
     }
 
     /// Stops the control plane and waits for its end.
@@ -104,7 +138,7 @@ async fn launch(
     flags: &[&str],
     kubeconfig: &Path,
     audit_log: &Path,
-) -> Child {
+) -> (Child, Lines<BufReader<ChildStdout>>) {
     let log = std::fs::File::create(folder.join("testcluster.log")).expect("the folder is ours");
     let mut process = Command::new(binary)
         .arg("-until-stdin-closes")
@@ -129,7 +163,7 @@ async fn launch(
         panic!("the control plane ended at its start: see {}", folder.display());
     };
     timeout(START, ready).await.expect("the control plane is ready in time");
-    process
+    (process, lines)
 }
 
 /// Our CRDs, as they are shipped.

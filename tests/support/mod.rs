@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod kubectl;
 pub mod namespace;
 pub mod prometheus;
+pub mod random;
 pub mod reaper;
 pub mod recorder;
 pub mod shipped;

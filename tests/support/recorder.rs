@@ -13,7 +13,7 @@ use std::{
 use futures::StreamExt;
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams},
     core::GroupVersionKind,
     runtime::{WatchStreamExt, watcher},
 };
@@ -21,8 +21,11 @@ use serde_json::Value;
 use sluice::sim::invariants::{Change, Key};
 use tokio::{sync::watch, task::JoinSet};
 
+/// A kind: group, version, kind, plural.
+pub type Kind = (&'static str, &'static str, &'static str, &'static str);
+
 /// The kinds that are recorded: group, version, kind, plural.
-const KINDS: [(&str, &str, &str, &str); 12] = [
+const KINDS: [Kind; 12] = [
     ("sluice.dev", "v1alpha1", "Rollout", "rollouts"),
     ("sluice.dev", "v1alpha1", "AnalysisRun", "analysisruns"),
     ("apps", "v1", "ReplicaSet", "replicasets"),
@@ -102,8 +105,7 @@ impl Seen {
 
     fn record(&mut self, kind: &'static str, object: &DynamicObject, deleted: bool) {
         let key = (kind, object.metadata.name.clone().unwrap_or_default());
-        let version = object.metadata.resource_version.as_deref().unwrap_or_default();
-        let version = version.parse().expect("resource versions are numbers in etcd's order");
+        let version = version_of(object);
         if self.versions.get(&key).is_some_and(|seen| *seen >= version) {
             return;
         }
@@ -197,4 +199,53 @@ impl Recorder {
             }
         }
     }
+}
+
+/// Reads back all that happened to the recorded kinds, and to those in `more`, since the resource
+/// version `from`: every change, by namespaces. The API server must have no watch cache, so that it
+/// asks etcd, and nothing else may happen meanwhile.
+pub async fn read_back(client: &Client, from: &str, more: &[Kind]) -> BTreeMap<String, Seen> {
+    let mut namespaces: BTreeMap<String, Seen> = BTreeMap::new();
+    let oldest: u64 = from.parse().expect("a resource version");
+    for (group, version, kind, plural) in KINDS.iter().chain(more).copied() {
+        let gvk = GroupVersionKind::gvk(group, version, kind);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let mut listed = api.list(&ListParams::default()).await.expect("the API server answers");
+        listed.items.retain(|object| version_of(object) > oldest);
+        let mut events = api.watch(&WatchParams::default(), from).await.expect("a watch").boxed();
+        // Complete when what happened adds up to what is there.
+        while !adds_up(&listed.items, kind, &namespaces) {
+            let (object, deleted) = match events.next().await.expect("more events") {
+                Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => (object, false),
+                Ok(WatchEvent::Deleted(object)) => (object, true),
+                Ok(WatchEvent::Bookmark(_)) => continue,
+                other => panic!("the history of {plural} cannot be read: {other:?}"),
+            };
+            let namespace = object.metadata.namespace.clone().unwrap_or_default();
+            namespaces.entry(namespace).or_default().record(kind, &object, deleted);
+        }
+    }
+    namespaces
+}
+
+/// Whether the objects of a kind that were read back are those that are listed.
+fn adds_up(
+    listed: &[DynamicObject],
+    kind: &'static str,
+    namespaces: &BTreeMap<String, Seen>,
+) -> bool {
+    let read = namespaces.values().map(|seen| seen.all(kind).count()).sum::<usize>();
+    read == listed.len()
+        && listed.iter().all(|object| {
+            let metadata = &object.metadata;
+            let key = (kind, metadata.name.clone().unwrap_or_default());
+            let seen = namespaces.get(metadata.namespace.as_deref().unwrap_or_default());
+            seen.and_then(|seen| seen.versions.get(&key)) == Some(&version_of(object))
+        })
+}
+
+fn version_of(object: &DynamicObject) -> u64 {
+    let version = object.metadata.resource_version.as_deref().unwrap_or_default();
+    version.parse().expect("resource versions are numbers in etcd's order")
 }

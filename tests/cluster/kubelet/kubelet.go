@@ -26,6 +26,7 @@ import (
 const (
 	workers   = 32
 	heartbeat = 10 * time.Second
+	askAgain  = 5 * time.Second // for a deletion that was asked for and has not come
 	// killedExitCode is that of a container ended by SIGTERM.
 	killedExitCode = 143
 )
@@ -188,8 +189,14 @@ func (k *kubelet) terminate(ctx context.Context, pod *corev1.Pod, p *played, now
 			return 0, err
 		}
 	}
-	if grace == 0 { // already asked for; a finalizer holds it
-		return 0, nil
+	if grace == 0 { // already asked for
+		if len(pod.Finalizers) > 0 {
+			return 0, nil // a finalizer holds it
+		}
+		// The API server may have ended between its two writes of a deletion.
+		if wait := l.deletedAt.Add(askAgain).Sub(now); wait > 0 {
+			return wait, nil
+		}
 	}
 	at := metav1.NewUIDPreconditions(string(pod.UID))
 	return 0, k.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64), Preconditions: at})
