@@ -83,7 +83,7 @@ pub(super) fn step_is_done(world: &World, draft: &mut Draft, request: &Request, 
 }
 
 /// Keeps the background analysis running, and aborts or pauses as its verdict says. Returns whether
-/// it asks a person, so that no step ends meanwhile.
+/// it asks a person, or holds for an incident of both revisions, so that no step ends meanwhile.
 pub(super) fn background(world: &World, draft: &mut Draft) -> bool {
     let Some(analysis) = &world.program.analysis else { return false };
     let starting_step = usize::try_from(analysis.starting_step).unwrap_or(0);
@@ -114,6 +114,10 @@ pub(super) fn background(world: &World, draft: &mut Draft) -> bool {
             ask(world, draft, &name, run);
             return true;
         }
+        Verdict::Running if run.shares_incident() => {
+            draft.wait(WaitKind::Other, messages::analysis_runs(&name, run));
+            return true;
+        }
         _ => {}
     }
     false
@@ -139,7 +143,8 @@ pub(super) fn background_agrees(world: &World, draft: &mut Draft) -> bool {
         Verdict::Running => {
             let results = run.status.metric_results.iter().filter(|metric| !metric.dry_run);
             let mut lacking = results.filter(|metric| metric.successful == 0);
-            if run.endless && !results_are_empty(run) && lacking.next().is_none() {
+            let passes = lacking.next().is_none() && !run.shares_incident();
+            if run.endless && !results_are_empty(run) && passes {
                 return true;
             }
             draft.wait(WaitKind::Other, messages::analysis_runs(&name, run));

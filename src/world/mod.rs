@@ -27,8 +27,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::{
-    AnalysisRunStatus, AnalysisTemplateSpec, Command, PodTemplate, RolloutSpec, RolloutStatus,
-    Verdict,
+    AnalysisRunStatus, AnalysisTemplateSpec, Command, ComparisonFinding, PodTemplate, RolloutSpec,
+    RolloutStatus, Verdict,
 };
 
 /// Everything known of one Rollout at one instant.
@@ -133,6 +133,13 @@ impl Run {
     /// Its verdict.
     pub fn phase(&self) -> Verdict {
         self.status.phase
+    }
+
+    /// Whether a comparison that counts sees canary and stable fail together: no time to go on.
+    pub fn shares_incident(&self) -> bool {
+        let counting = self.status.metric_results.iter().filter(|result| !result.dry_run);
+        let mut found = counting.filter_map(|result| result.comparison.as_ref());
+        found.any(|found| found.finding == ComparisonFinding::SharedIncident)
     }
 }
 
