@@ -94,6 +94,12 @@ pub struct Comparison {
     /// What was counted of stable meanwhile.
     #[serde(default)]
     pub stable: ComparedRequests,
+    /// Requests of each without which the canary cannot pass.
+    #[serde(default)]
+    pub min_requests: u64,
+    /// Whether the evidence speaks against the canary, without being enough.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
     /// Distance of two scrapes, as found in the samples.
     #[serde(default)]
     pub scrape_interval: Duration,

@@ -123,6 +123,11 @@ pub(super) fn background(world: &World, draft: &mut Draft) -> bool {
     false
 }
 
+/// The background analysis of this attempt, once it is there.
+pub(super) fn background_run<'w>(world: &'w World, draft: &Draft) -> Option<&'w Run> {
+    world.runs.get(&background_run_name(world, draft))
+}
+
 /// Whether the background analysis allows the promotion: it passed, or goes on without end and each
 /// of its metrics has passed at least once. Nothing measured is not a pass (lesson 67).
 pub(super) fn background_agrees(world: &World, draft: &mut Draft) -> bool {
@@ -184,6 +189,7 @@ fn ask(world: &World, draft: &mut Draft, name: &str, run: &Run) {
             reason: PauseReason::Inconclusive,
             started_at: world.now,
             by: String::new(),
+            canary_requests: BTreeMap::new(),
         });
         draft.note(messages::inconclusive(name, run));
     }

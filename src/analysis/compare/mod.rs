@@ -32,6 +32,9 @@ const SILENCE: i64 = 60_000;
 /// Failed requests from which on a share is an incident, as far as nobody says otherwise.
 const INCIDENT: Share = Share(0.05);
 
+/// How often chance looks as bad, 1 in so many, when a healthy canary is in doubt.
+const DOUBT: f64 = 4.0;
+
 /// What was written, checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
@@ -110,6 +113,8 @@ pub fn look(
         finding: ComparisonFinding::NotEnoughData,
         canary: requests(found.canary),
         stable: requests(found.stable),
+        min_requests: u64::from(rules.params.min_requests),
+        in_doubt: found.ln_evidence >= DOUBT.ln(),
         scrape_interval: scrape_interval(counted.scrape),
         read_until: counted.known.read_until.and_then(|at| Timestamp::from_millisecond(at).ok()),
         canary_seen: canary_seen.or(before.and_then(|before| before.canary_seen)),
