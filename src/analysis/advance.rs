@@ -67,7 +67,7 @@ pub struct Due {
 }
 
 /// What follows from the measurements.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Advance {
     /// The new status.
     pub status: AnalysisRunStatus,
@@ -103,18 +103,27 @@ pub fn advance(
     let started_at = status.started_at.unwrap_or(now);
     let mut stop_jobs = Vec::new();
     let args = plain_values(&spec.args);
+    let comparisons = comparisons(spec, &status);
     for each in taken {
         let Some(metric) = spec.metrics.get(each.metric) else {
             continue;
         };
         if let Some(result) = status.metric_results.get_mut(each.metric) {
-            record(metric, &args, result, Taking { taken: each, now }, &mut stop_jobs);
+            record(metric, &args, result, Taking { taken: each, now, comparisons }, &mut stop_jobs);
         }
     }
     settle(spec, &mut status, now, &mut stop_jobs);
     retention::trim(spec, &mut status);
     let (due, next_check) = schedule(spec, &status, started_at, now);
     Advance { status, due, stop_jobs, next_check }
+}
+
+/// How many comparisons that count the run has: they share its false alarms.
+fn comparisons(spec: &AnalysisRunSpec, status: &AnalysisRunStatus) -> u32 {
+    let all = spec.metrics.iter().zip(&status.metric_results);
+    let counting =
+        all.filter(|(metric, result)| !result.dry_run && count::compared(metric).is_some());
+    u32::try_from(counting.count()).unwrap_or(u32::MAX)
 }
 
 /// When a finished run may be deleted by its `ttl`; nothing while it runs or without one.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::compare::query::texts;
 use crate::api::{AnalysisArgument, Metric, RevisionChoice, SecretKeyRef};
 
 /// Values of Secrets, by name and key, as the caller has read them.
@@ -205,6 +206,7 @@ pub(crate) fn prometheus_texts(
         .as_deref()
         .into_iter()
         .chain([prometheus.query.as_str()])
+        .chain(prometheus.compare.iter().flat_map(texts))
         .chain(headers.filter_map(|header| header.value.as_deref()))
 }
 

@@ -4,10 +4,12 @@
 //!
 //! [`template::resolve`] makes the spec of a run from templates; [`advance::advance`] takes a run
 //! from measurement to measurement to its verdict; [`verdict::judge`] judges one of them, with a
-//! [`condition`] or a threshold; [`judge`] compares canary and stable. All of these are pure. Only [`provider`] talks to anybody.
+//! [`condition`] or a threshold; [`judge`] holds the judges that compare canary and stable, [`compare`] feeds them with samples.
+//! All of these are pure. Only [`provider`] talks to anybody.
 
 pub mod advance;
 pub mod arguments;
+pub mod compare;
 pub mod condition;
 pub mod judge;
 pub mod provider;

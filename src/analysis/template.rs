@@ -18,6 +18,7 @@ use serde_json::Value;
 use self::count::counted;
 use self::flatten::{Part, flatten};
 use super::arguments::{field, known_names, revision};
+use super::compare::query::filled;
 use super::validate::{self, MAX_ARGUMENTS, MAX_METRICS, Pattern};
 use crate::api::{
     AnalysisArgument, AnalysisRunSpec, AnalysisTemplateSpec, ArgumentSource, DryRun,
@@ -150,7 +151,10 @@ pub fn resolve(
     }
     let metrics = metrics
         .into_iter()
-        .map(|(path, metric)| counted(&path, metric, &args).map(|metric| (path, metric)))
+        .map(|(path, metric)| {
+            let metric = filled(&path, counted(&path, metric, &args)?, subject)?;
+            Ok((path, metric))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     validate::metrics(metrics.iter().map(|(path, metric)| (path.as_str(), metric)), &args)?;
 

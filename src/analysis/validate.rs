@@ -128,6 +128,13 @@ fn check_metric(
     let judged = check_judging(path, metric, args)?;
     match (&metric.provider.prometheus, &metric.provider.job) {
         (Some(prometheus), None) => {
+            if judged && prometheus.compare.is_some() {
+                return Err(invalid(
+                    format!("{path}.provider.prometheus.compare"),
+                    "a comparison beside a condition or threshold",
+                    "neither, because the comparison is the judge",
+                ));
+            }
             provider::prometheus(&format!("{path}.provider.prometheus"), prometheus, args)
         }
         (None, Some(job)) => {

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::arguments::substitute;
+use super::compare::intervals::Counted;
 use super::condition::{Condition, Outcome, Sample};
 use super::text::{MESSAGE_BYTES, VALUE_BYTES, bounded, number, numbers};
 use crate::api::{Metric, OnNoData, Threshold, Verdict};
@@ -30,6 +31,8 @@ pub enum Reading {
         /// What the provider adds; often empty.
         note: String,
     },
+    /// What a comparison has counted. It is [`compare::look`](super::compare::look) that judges it.
+    Counted(Box<Counted>),
     /// The provider answered, but has no value. Why, or empty.
     NoData(String),
     /// The provider could not be asked, or its answer could not be read. Why.
@@ -122,6 +125,7 @@ pub fn judge(metric: &Metric, args: &BTreeMap<String, String>, reading: &Reading
             return no_data(metric, String::new(), with_note("the answer is empty", note));
         }
         Reading::Vector { values, note } => (Sample::Vector(values), numbers(values), note),
+        Reading::Counted(_) => return no_data(metric, String::new(), String::new()),
         Reading::NoData(why) => return no_data(metric, String::new(), why.clone()),
         Reading::Error(why) => return judged(Verdict::Error, String::new(), why),
         Reading::JobRunning { .. } => return judged(Verdict::Running, String::new(), ""),
@@ -235,7 +239,7 @@ fn within(threshold: Threshold, sample: Sample, value: &str) -> Found {
 }
 
 /// What missing data means is for the metric to say.
-fn no_data(metric: &Metric, value: String, why: String) -> Judged {
+pub(super) fn no_data(metric: &Metric, value: String, why: String) -> Judged {
     let why = if why.is_empty() { "the provider has none".to_owned() } else { why };
     let (verdict, counts, policy) = match metric.on_no_data {
         OnNoData::Wait => (Verdict::Inconclusive, Counts::NoData, "it does not count"),
@@ -247,7 +251,8 @@ fn no_data(metric: &Metric, value: String, why: String) -> Judged {
     Judged { verdict, counts, value, message }
 }
 
-fn judged(verdict: Verdict, value: String, message: &str) -> Judged {
+/// A measurement that counts under its verdict.
+pub(super) fn judged(verdict: Verdict, value: String, message: &str) -> Judged {
     Judged { verdict, counts: Counts::Verdict, value, message: bounded(message, MESSAGE_BYTES) }
 }
 

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, Metric};
+use super::{Comparison, Duration, Metric};
 
 /// Metrics to measure and how to judge them, for use by any Rollout of the namespace.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -242,7 +242,7 @@ impl std::fmt::Display for Verdict {
 }
 
 /// What a run has found so far.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AnalysisRunStatus {
     /// The verdict.
@@ -295,7 +295,7 @@ pub struct Summary {
 }
 
 /// What was found for one metric.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricResult {
     /// Its name.
@@ -332,6 +332,9 @@ pub struct MetricResult {
     /// Successes in a row up to now.
     #[serde(default)]
     pub consecutive_success: u32,
+    /// What its comparison has found so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// The last measurements, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,

@@ -5,12 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Count, Duration, SecretKeyRef};
+use super::{Compare, Count, Duration, SecretKeyRef};
 
 /// One metric: what to measure, how often, and what counts as good or bad.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.count) || self.count == 1 || has(self.interval)").message("a metric with count above 1 needs an interval"))]
+#[x_kube(validation = Rule::new("!(has(self.provider.prometheus) && has(self.provider.prometheus.compare)) || !(has(self.threshold) || has(self.successCondition) || has(self.failureCondition))").message("a comparison has neither a threshold nor conditions"))]
 #[x_kube(validation = Rule::new("!(has(self.threshold) && (has(self.successCondition) || has(self.failureCondition)))").message("a metric has a threshold or conditions, not both"))]
 pub struct Metric {
     /// Its name, one of a kind in a run.
@@ -94,11 +95,11 @@ pub enum OnNoData {
 }
 
 /// Where the numbers come from. Exactly one field is set.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.prometheus) != has(self.job)").message("a provider is exactly one of prometheus, job"))]
 pub struct Provider {
-    /// A PromQL query.
+    /// A PromQL query or a comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<PrometheusProvider>,
     /// A Kubernetes Job: it passes when the Job succeeds.
@@ -106,9 +107,11 @@ pub struct Provider {
     pub job: Option<JobProvider>,
 }
 
-/// A PromQL query, sent to the Prometheus HTTP API.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+/// A PromQL query, or a comparison of canary and stable, by the Prometheus HTTP API.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.query) != has(self.compare)").message("prometheus has exactly one of query, compare"))]
+#[x_kube(validation = Rule::new("!(has(self.range) && has(self.compare))").message("range belongs to a query, not to compare"))]
 pub struct PrometheusProvider {
     /// Base address, such as `http://prometheus.monitoring:9090`. Default: the controller's
     /// `--prometheus-url`.
@@ -116,8 +119,12 @@ pub struct PrometheusProvider {
     #[schemars(length(min = 1, max = 2048))]
     pub address: Option<String>,
     /// The query.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1, max = 16384))]
     pub query: String,
+    /// Compares canary and stable, in place of a query, conditions and a threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Compare>,
     /// Asks for a range instead of an instant; `result` is then the list of all values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<QueryRange>,

@@ -1,5 +1,7 @@
 //! The status of a Rollout. The controller is its only writer.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
@@ -181,6 +183,9 @@ pub struct PauseStatus {
     /// Who asked for it, if a person did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
+    /// What comparisons had seen of the canary when a hold began, by their metrics' names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub canary_requests: BTreeMap<String, u64>,
 }
 
 /// Why a release holds.
@@ -188,6 +193,8 @@ pub struct PauseStatus {
 pub enum PauseReason {
     /// A pause step.
     Step,
+    /// A hold step.
+    Hold,
     /// The command `pause`.
     Command,
     /// An inconclusive analysis.

@@ -11,7 +11,7 @@ use super::{
 /// One step of a canary release. Exactly one of its fields is set.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.setWeight), has(self.pause), has(self.setCanaryScale), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.analysis), has(self.job), has(self.ramp)].filter(x, x).size() == 1").message("a step has exactly one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp"))]
+#[x_kube(validation = Rule::new("[has(self.setWeight), has(self.pause), has(self.setCanaryScale), has(self.setHeaderRoute), has(self.setMirrorRoute), has(self.analysis), has(self.job), has(self.ramp), has(self.hold)].filter(x, x).size() == 1").message("a step has exactly one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp, hold"))]
 pub struct Step {
     /// Sends this share of the traffic (0 to 100, percent; or up to `traffic.maxWeight`) to the
     /// canary, once it has the pods for it.
@@ -41,6 +41,37 @@ pub struct Step {
     /// Stands for a row of `setWeight` and `pause` steps. They are counted one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
+    /// Waits until the comparisons of the analysis beside the steps are conclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// Goes on as soon as each comparison has seen `minRequests` of the canary since the step began, and
+/// nothing speaks against it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.atMost) == has(self.onTimeout)").message("hold: atMost and onTimeout belong together"))]
+pub struct Hold {
+    /// What to wait for.
+    pub until: HoldUntil,
+    /// How long to wait even if it is conclusive before. Default 0s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Duration>,
+    /// How long to wait before `onTimeout` happens. Default: without an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Duration>,
+    /// What happens then: `abort` rolls back, `promote` goes on, `hold` asks a person and says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_timeout: Option<OnTimeout>,
+}
+
+/// What a hold waits for.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum HoldUntil {
+    /// Comparisons that are conclusive.
+    #[default]
+    Conclusive,
 }
 
 /// A row of weights from `from` to `to` with a pause after each. Exactly one of `by` and `factor` is

@@ -185,6 +185,7 @@ fn pauses(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> Vec<Stri
         .map(|pause| {
             let why = match pause.reason {
                 PauseReason::Step => "by the pause step".to_owned(),
+                PauseReason::Hold => "by the hold step".to_owned(),
                 PauseReason::Command => {
                     format!("by the command `pause` of {}", state::by(&pause.by))
                 }

@@ -2,7 +2,7 @@
 //! release has steps, too. Pure.
 
 use crate::{
-    api::{OnTimeout, Pause, RequestMatch, Rollout, Step, StringMatch},
+    api::{Hold, OnTimeout, Pause, RequestMatch, Rollout, Step, StringMatch},
     world::{Program, ProgramStep},
 };
 
@@ -22,6 +22,9 @@ pub fn describe(step: &Step) -> String {
     }
     if let Some(pause) = &step.pause {
         return describe_pause(pause);
+    }
+    if let Some(hold) = &step.hold {
+        return describe_hold(hold);
     }
     if step.set_canary_scale.is_some() {
         return format!("setCanaryScale to {}", scale(step));
@@ -58,6 +61,17 @@ fn describe_pause(pause: &Pause) -> String {
         }
         _ => "pause until promoted".to_owned(),
     }
+}
+
+fn describe_hold(hold: &Hold) -> String {
+    let least = hold.at_least.map(|least| format!(", {least} at least")).unwrap_or_default();
+    let most = match (hold.at_most, hold.on_timeout) {
+        (Some(most), Some(OnTimeout::Abort)) => format!("; aborts after {most}"),
+        (Some(most), Some(OnTimeout::Promote)) => format!(", {most} at most"),
+        (Some(most), _) => format!("; asks a person after {most}"),
+        (None, _) => String::new(),
+    };
+    format!("hold until the comparison is conclusive{least}{most}")
 }
 
 fn scale(step: &Step) -> String {

@@ -12,7 +12,7 @@ use crate::{
     analysis::{
         advance::{Advance, Due, Taken, advance, expires_at},
         arguments::{Secrets, needed_secrets},
-        provider::{job, prometheus},
+        provider::{job, prometheus, prometheus::Comparing},
         verdict::Reading,
     },
     api::AnalysisRun,
@@ -133,8 +133,14 @@ async fn take(
         match secrets(context, &key.0, run, due.metric).await {
             Ok(secrets) => {
                 let url = context.settings.prometheus_url.as_deref();
-                prometheus::measure(provider, &run.spec.args, &secrets, &context.http, url, now)
-                    .await
+                let (args, http) = (&run.spec.args, &context.http);
+                match comparing(run, due.metric, now) {
+                    Some(comparing) => {
+                        prometheus::compare(provider, comparing, args, &secrets, http, url, now)
+                            .await
+                    }
+                    None => prometheus::measure(provider, args, &secrets, http, url, now).await,
+                }
             }
             Err(error) => Reading::Error(error),
         }
@@ -142,6 +148,20 @@ async fn take(
         job_reading(context, applier, key, run, due).await?
     };
     Some(Taken { metric: due.metric, started_at: now, reading })
+}
+
+/// What a comparison goes on from, if the metric is one.
+fn comparing(run: &AnalysisRun, metric: usize, now: Timestamp) -> Option<Comparing<'_>> {
+    let of = run.spec.metrics.get(metric)?;
+    let compare = of.provider.prometheus.as_ref()?.compare.as_ref()?;
+    let status = run.status.as_ref();
+    let result = status.and_then(|status| status.metric_results.get(metric));
+    let started_at = status.and_then(|status| status.started_at).unwrap_or(now);
+    Some(Comparing {
+        compare,
+        before: result.and_then(|result| result.comparison.as_ref()),
+        began: of.initial_delay.unwrap_or_default().after(started_at),
+    })
 }
 
 async fn job_reading(

@@ -1,5 +1,7 @@
 //! Commands: each is applied once, and only to the revision that its writer saw.
 
+use std::collections::BTreeMap;
+
 use super::{Draft, Write, identify, messages, outcome, restart, runs, step};
 use crate::{
     api::{AbortCause, Command, CommandRecord, PauseReason, PauseStatus, Step, Verb},
@@ -126,8 +128,10 @@ fn promote(world: &World, draft: &mut Draft) -> Result<String, String> {
     let inconclusive =
         draft.status.pauses.iter().any(|pause| pause.reason == PauseReason::Inconclusive);
     let contested = draft.status.contest.take().is_some();
-    let waits_for_person =
-        |step: &Step| step.pause.is_some() || step.analysis.is_some() || step.job.is_some();
+    let waits_for_person = |step: &Step| {
+        [step.pause.is_some(), step.hold.is_some(), step.analysis.is_some(), step.job.is_some()]
+            .contains(&true)
+    };
     let Some(step) = steps.get(at) else {
         if inconclusive {
             runs::accept_background(draft);
@@ -156,6 +160,7 @@ fn pause(world: &World, draft: &mut Draft, by: &str) -> Result<String, String> {
         reason: PauseReason::Command,
         started_at: world.now,
         by: by.to_owned(),
+        canary_requests: BTreeMap::new(),
     });
     Ok("the release holds before its next step".into())
 }

@@ -179,6 +179,22 @@ fn clock(at: Timestamp) -> String {
     at.strftime("%H:%M:%SZ").to_string()
 }
 
+pub(super) fn holding(why: &str, end: Option<String>) -> String {
+    let end = end.map(|end| format!(", at most until {end}")).unwrap_or_default();
+    format!("holding until the comparison is conclusive{end}: {why}")
+}
+
+pub(super) fn still_holding(limit: crate::api::Duration, why: &str) -> String {
+    format!(
+        "the comparison is not conclusive after {limit} ({why}): `kubectl sluice promote` goes on, or \
+         abort"
+    )
+}
+
+pub(super) fn hold_timed_out(limit: crate::api::Duration, why: &str) -> String {
+    format!("the comparison was not conclusive within {limit}: {why}")
+}
+
 pub(super) fn pause_timed_out(pause: &Pause) -> String {
     let timeout = pause.timeout.unwrap_or_default();
     format!("nobody promoted within the pause's timeout of {timeout}")

@@ -13,6 +13,7 @@
 
 mod autoscale;
 mod command;
+mod conclusive;
 mod decide;
 mod drain;
 mod gate;

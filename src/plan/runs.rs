@@ -83,7 +83,7 @@ pub(super) fn step_is_done(world: &World, draft: &mut Draft, request: &Request, 
 }
 
 /// Keeps the background analysis running, and aborts or pauses as its verdict says. Returns whether
-/// it asks a person, so that no step ends meanwhile.
+/// it asks a person, or holds for an incident of both revisions, so that no step ends meanwhile.
 pub(super) fn background(world: &World, draft: &mut Draft) -> bool {
     let Some(analysis) = &world.program.analysis else { return false };
     let starting_step = usize::try_from(analysis.starting_step).unwrap_or(0);
@@ -114,9 +114,18 @@ pub(super) fn background(world: &World, draft: &mut Draft) -> bool {
             ask(world, draft, &name, run);
             return true;
         }
+        Verdict::Running if run.shares_incident() => {
+            draft.wait(WaitKind::Other, messages::analysis_runs(&name, run));
+            return true;
+        }
         _ => {}
     }
     false
+}
+
+/// The background analysis of this attempt, once it is there.
+pub(super) fn background_run<'w>(world: &'w World, draft: &Draft) -> Option<&'w Run> {
+    world.runs.get(&background_run_name(world, draft))
 }
 
 /// Whether the background analysis allows the promotion: it passed, or goes on without end and each
@@ -139,7 +148,8 @@ pub(super) fn background_agrees(world: &World, draft: &mut Draft) -> bool {
         Verdict::Running => {
             let results = run.status.metric_results.iter().filter(|metric| !metric.dry_run);
             let mut lacking = results.filter(|metric| metric.successful == 0);
-            if run.endless && !results_are_empty(run) && lacking.next().is_none() {
+            let passes = lacking.next().is_none() && !run.shares_incident();
+            if run.endless && !results_are_empty(run) && passes {
                 return true;
             }
             draft.wait(WaitKind::Other, messages::analysis_runs(&name, run));
@@ -179,6 +189,7 @@ fn ask(world: &World, draft: &mut Draft, name: &str, run: &Run) {
             reason: PauseReason::Inconclusive,
             started_at: world.now,
             by: String::new(),
+            canary_requests: BTreeMap::new(),
         });
         draft.note(messages::inconclusive(name, run));
     }

@@ -271,6 +271,7 @@ fn place(world: &World, draft: &Draft) -> String {
         (Some(weight), _) => format!("setWeight {weight}"),
         (None, Some(_)) => "setCanaryScale".to_owned(),
         (None, None) if step.pause.is_some() => "pause".to_owned(),
+        (None, None) if step.hold.is_some() => "hold".to_owned(),
         (None, None) if step.analysis.is_some() => "analysis".to_owned(),
         (None, None) if step.set_header_route.is_some() => "setHeaderRoute".to_owned(),
         (None, None) if step.set_mirror_route.is_some() => "setMirrorRoute".to_owned(),

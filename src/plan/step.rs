@@ -1,8 +1,12 @@
 //! The steps of a release: what they add up to, and when one is done.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
-use super::{Draft, WaitKind, gate::Traffic, identify, messages, outcome, pods, runs, scale};
+use super::{
+    Draft, WaitKind, conclusive, gate::Traffic, identify, messages, outcome, pods, runs, scale,
+};
 use crate::{
     api::{OnTimeout, Pause, PauseReason, PauseStatus, SetCanaryScale, Step},
     traffic::istio::MatchRoute,
@@ -123,6 +127,9 @@ fn is_done(world: &World, draft: &mut Draft, traffic: &Traffic, step: &Step, at:
     }
     if let Some(pause) = &step.pause {
         return pause_is_done(world, draft, pause, at);
+    }
+    if let Some(hold) = &step.hold {
+        return conclusive::is_done(world, draft, hold);
     }
     if step.set_canary_scale.is_some() {
         // Without routes the weight is the scale, and it rules.
@@ -252,6 +259,7 @@ fn pause_is_done(world: &World, draft: &mut Draft, pause: &Pause, at: usize) -> 
             reason: PauseReason::Step,
             started_at: world.now,
             by: String::new(),
+            canary_requests: BTreeMap::new(),
         });
         draft.note(messages::paused(at, pause));
         return pause_is_done(world, draft, pause, at);

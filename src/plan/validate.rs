@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::{Draft, gate, messages, runs};
 use crate::{
     analysis::template::{Library, Request, Subject, resolve},
-    api::{Duration, IntOrPercent, REVISION_LABEL, Step, Strategy},
+    api::{AnalysisRunSpec, Duration, IntOrPercent, REVISION_LABEL, Step, Strategy},
     traffic::istio::{Split, destination_rule, virtual_service},
     world::{Shift, StrategyKind, WorkloadKind, World},
 };
@@ -166,12 +166,14 @@ fn steps(steps: &[Step], total: i32, found: &mut Vec<String>) {
             step.analysis.is_some(),
             step.job.is_some(),
             step.ramp.is_some(),
+            step.hold.is_some(),
         ];
         let count = set.iter().filter(|set| **set).count();
         if count != 1 {
             found.push(format!(
                 "{CANARY}.steps[{index}]: found {count} actions, allowed is exactly one of \
-                 setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp"
+                 setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp, \
+                 hold"
             ));
         }
         let ramp = step.ramp.map(|ramp| ramp.to);
@@ -336,17 +338,22 @@ fn analyses(world: &World, draft: &Draft, found: &mut Vec<String>) {
             stable: draft.stable.as_deref(),
             latest: &draft.target,
         };
-        if let Err(error) = resolve(request, &library, &subject) {
-            found.push(format!("{field}: {error}"));
+        match resolve(request, &library, &subject) {
+            Ok(run) => compares(&run),
+            Err(error) => {
+                found.push(format!("{field}: {error}"));
+                true
+            }
         }
     };
+    let mut compared = false;
     if let Some(analysis) = &world.program.analysis {
         let request = Request {
             templates: &analysis.templates,
             metrics: &analysis.metrics,
             args: &analysis.args,
         };
-        check(format!("{}.analysis", world.program.field()), &request);
+        compared = check(format!("{}.analysis", world.program.field()), &request);
     }
     let user_wrote = world.program.strategy == StrategyKind::Canary;
     for step in &world.program.steps {
@@ -359,4 +366,26 @@ fn analyses(world: &World, draft: &Draft, found: &mut Vec<String>) {
             check(format!("{}.job", step.field), &runs::request_of_job(&metrics));
         }
     }
+    let starts = world.program.analysis.as_ref().map_or(0, |analysis| analysis.starting_step);
+    for (index, step) in world.program.steps.iter().enumerate() {
+        let late = usize::try_from(starts).is_ok_and(|starts| starts > index);
+        if step.step.hold.is_some() && (!compared || late) {
+            let beside = if late { "one that begins later" } else { "none" };
+            found.push(format!(
+                "{}.hold: found {beside} of the comparisons that it waits for, allowed is a metric \
+                 with provider.prometheus.compare in {}.analysis, from this step on or earlier",
+                step.field,
+                world.program.field()
+            ));
+        }
+    }
+}
+
+/// Whether a comparison that counts is among the metrics.
+fn compares(run: &AnalysisRunSpec) -> bool {
+    let dry = |name: &str| run.dry_run.iter().any(|dry| dry.metric_name == name);
+    run.metrics.iter().any(|metric| {
+        let prometheus = metric.provider.prometheus.as_ref();
+        prometheus.is_some_and(|found| found.compare.is_some()) && !dry(&metric.name)
+    })
 }

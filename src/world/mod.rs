@@ -27,8 +27,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::{
-    AnalysisRunStatus, AnalysisTemplateSpec, Command, PodTemplate, RolloutSpec, RolloutStatus,
-    Verdict,
+    AnalysisRunStatus, AnalysisTemplateSpec, Command, Comparison, ComparisonFinding, PodTemplate,
+    RolloutSpec, RolloutStatus, Verdict,
 };
 
 /// Everything known of one Rollout at one instant.
@@ -135,6 +135,17 @@ impl Run {
     /// Its verdict.
     pub fn phase(&self) -> Verdict {
         self.status.phase
+    }
+
+    /// Whether a comparison that counts sees canary and stable fail together: no time to go on.
+    pub fn shares_incident(&self) -> bool {
+        self.comparisons().any(|(_, found)| found.finding == ComparisonFinding::SharedIncident)
+    }
+
+    /// What its comparisons that count have found, by the names of the metrics.
+    pub fn comparisons(&self) -> impl Iterator<Item = (&str, &Comparison)> {
+        let counting = self.status.metric_results.iter().filter(|result| !result.dry_run);
+        counting.filter_map(|result| Some((result.name.as_str(), result.comparison.as_ref()?)))
     }
 }
 

@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 use sluice::{
     analysis::{
         arguments::{Secrets, plain_values},
+        compare::look,
         provider::{
             job,
-            prometheus::{HttpClients, measure},
+            prometheus::{Comparing, HttpClients, compare, measure},
         },
         template::{Library, Request, ResolveError, Subject, resolve},
-        verdict::{Counts, Judged, judge},
+        verdict::{Counts, Judged, Reading, judge},
     },
     api::{
         AnalysisArgument, AnalysisRun, AnalysisRunSpec, AnalysisTemplateSpec,
@@ -40,13 +41,14 @@ type Said = (&'static str, Word);
 type Argument = (&'static str, &'static str);
 
 /// Without an argument: template, metric, and what it says of each revision.
-const EXPECTED: [(&str, &str, &[Said]); 10] = [
+const EXPECTED: [(&str, &str, &[Said]); 11] = [
     ("success-rate", "success-rate", REQUESTS),
     ("latency", "latency", REQUESTS),
     ("error-rate", "error-rate", REQUESTS),
     ("burn-rate", "fast-burn", REQUESTS),
     ("burn-rate", "slow-burn", REQUESTS),
     ("burn-rate", "fast-burn", &[("recovered", "good")]),
+    ("compare-errors", "compare-errors", AGAINST_STABLE),
     ("pod-restarts", "restarts", PODS),
     ("pod-restarts", "crash-loops", PODS),
     ("cpu-saturation", "cpu", PODS),
@@ -60,6 +62,16 @@ const REQUESTS: &[Said] = &[
     ("broken", "bad"),
     ("quiet", "no data"),
     ("silent", "no data"),
+];
+
+/// Nothing but errors is found in little traffic, too.
+const AGAINST_STABLE: &[Said] = &[
+    ("good", "good"),
+    ("bad", "bad"),
+    ("broken", "bad"),
+    ("quiet", "bad"),
+    ("silent", "no data"),
+    ("recovered", "good"),
 ];
 
 const PODS: &[Said] = &[("good", "good"), ("bad", "bad"), ("silent", "no data")];
@@ -201,6 +213,13 @@ async fn judged(run: &AnalysisRunSpec, metric: &str, http: &HttpClients, url: &s
     let metric = run.metrics.iter().find(|one| one.name == metric).expect(metric);
     let provider = metric.provider.prometheus.as_ref().expect("a query");
     let (secrets, now) = (Secrets::default(), measured_at());
+    if let Some(found) = &provider.compare {
+        let began = now - SignedDuration::from_mins(10);
+        let comparing = Comparing { compare: found, before: None, began };
+        let read = compare(provider, comparing, &run.args, &secrets, http, Some(url), now).await;
+        let Reading::Counted(counted) = read else { panic!("{read:?}") };
+        return look(metric, found, 1, None, &counted, now).1;
+    }
     let reading = measure(provider, &run.args, &secrets, http, Some(url), now).await;
     judge(metric, &plain_values(&run.args), &reading)
 }
@@ -228,6 +247,7 @@ pub fn samples() -> Database {
         ("broken", 0.0, 10.0),
         ("quiet", 0.0, 0.05),
         ("recovered", 10.0, 0.0),
+        ("stable", 10.0, 0.004),
     ] {
         requests(&mut samples, "shop", revision, good, bad);
         // Revisions have the same name where the template is the same.

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{JOB_NAME, Taken};
+use crate::analysis::compare::look;
 use crate::analysis::text::{MESSAGE_BYTES, bounded, count};
 use crate::analysis::verdict::{Counts, Judged, Reading, judge};
-use crate::api::{Count, Measurement, Metric, MetricResult, Verdict};
+use crate::api::{Compare, ComparisonFinding, Count, Measurement, Metric, MetricResult, Verdict};
 
-/// A measurement and the time at which it ended.
+/// A measurement, the time at which it ended, and how many comparisons the run has.
 pub(super) struct Taking<'t> {
     pub(super) taken: &'t Taken,
     pub(super) now: Timestamp,
+    pub(super) comparisons: u32,
 }
 
 /// The end of a metric: when, and where its Job goes.
@@ -29,7 +31,7 @@ pub(super) fn record(
     metric: &Metric,
     args: &BTreeMap<String, String>,
     result: &mut MetricResult,
-    Taking { taken, now }: Taking,
+    Taking { taken, now, comparisons }: Taking,
     stop_jobs: &mut Vec<String>,
 ) {
     let job = taken.reading.job_name();
@@ -45,7 +47,15 @@ pub(super) fn record(
     {
         return;
     }
-    let judged = judge(metric, args, &taken.reading);
+    let judged = match (&taken.reading, compared(metric)) {
+        (Reading::Counted(counted), Some(compare)) => {
+            let before = result.comparison.as_ref();
+            let (next, judged) = look(metric, compare, comparisons, before, counted, now);
+            result.comparison = next.or_else(|| result.comparison.take());
+            judged
+        }
+        (reading, _) => judge(metric, args, reading),
+    };
     result.phase = Verdict::Running;
     let name = job.map(str::to_owned).or_else(|| running.clone());
     if judged.verdict == Verdict::Running {
@@ -72,6 +82,11 @@ pub(super) fn record(
         }
         None => result.message = unfinished(result, &judged),
     }
+}
+
+/// The comparison of a metric, if it is one.
+pub(super) fn compared(metric: &Metric) -> Option<&Compare> {
+    metric.provider.prometheus.as_ref()?.compare.as_ref()
 }
 
 /// Ends a metric without a verdict of its own. One that has ended stays as it is.
@@ -211,13 +226,15 @@ fn assess(metric: &Metric, result: &MetricResult, judged: &Judged) -> Option<(Ve
 
 /// What a metric that goes on says of its last measurement; nothing when that was good.
 fn unfinished(result: &MetricResult, judged: &Judged) -> String {
-    if judged.counts == Counts::NoData {
+    let says = result.comparison.as_ref().map(|found| found.finding);
+    if judged.counts == Counts::NoData && says != Some(ComparisonFinding::SharedIncident) {
         let times = count(result.no_data, "measurement");
         let message = bounded(&judged.message, MESSAGE_BYTES - 60);
         return format!("{message} ({times} without data)");
     }
     match judged.verdict {
-        Verdict::Successful => String::new(),
+        // A comparison always has something to say.
+        Verdict::Successful if result.comparison.is_none() => String::new(),
         _ => bounded(&judged.message, MESSAGE_BYTES),
     }
 }

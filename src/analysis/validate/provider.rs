@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::{known, no_secrets};
 use crate::analysis::arguments::{plain_values, substitute};
+use crate::analysis::compare::{query, rules};
 use crate::analysis::template::{ResolveError, invalid};
-use crate::api::{AnalysisArgument, JobProvider, PrometheusProvider};
+use crate::api::{AnalysisArgument, Compare, JobProvider, PrometheusProvider};
 
 /// Most points of one series that Prometheus returns.
 const MAX_POINTS: f64 = 11_000.0;
@@ -18,10 +19,15 @@ pub(super) fn prometheus(
     provider: &PrometheusProvider,
     args: &[AnalysisArgument],
 ) -> Result<(), ResolveError> {
-    known(&format!("{path}.query"), &provider.query, args)?;
-    if provider.query.trim().is_empty() {
-        return Err(invalid(format!("{path}.query"), "an empty query", "PromQL"));
+    if let Some(found) = &provider.compare {
+        if !provider.query.is_empty() || provider.range.is_some() {
+            return Err(invalid(path, "a query or range beside compare", "one of query, compare"));
+        }
+        compare(&format!("{path}.compare"), found, args)?;
+    } else if provider.query.trim().is_empty() {
+        return Err(invalid(format!("{path}.query"), "an empty query", "PromQL, or compare"));
     }
+    known(&format!("{path}.query"), &provider.query, args)?;
     if let Some(address) = &provider.address {
         let path = format!("{path}.address");
         known(&path, address, args)?;
@@ -67,6 +73,42 @@ pub(super) fn prometheus(
         return Err(invalid(format!("{path}.range"), found, allowed));
     }
     Ok(())
+}
+
+/// Checks a comparison, with its defaults put in.
+fn compare(path: &str, compare: &Compare, args: &[AnalysisArgument]) -> Result<(), ResolveError> {
+    for (field, text) in
+        [("requests", &compare.requests), ("canary", &compare.canary), ("stable", &compare.stable)]
+    {
+        // Only a Rollout knows its revisions.
+        if text.is_none() {
+            let allowed = "a value, in a run that is no Rollout's";
+            return Err(invalid(format!("{path}.{field}"), "nothing", allowed));
+        }
+    }
+    for text in query::texts(compare) {
+        known(path, text, args)?;
+    }
+    for (field, text) in [("requests", &compare.requests), ("errors", &compare.errors)] {
+        let checked = text.as_deref().map_or(Ok(()), query::check);
+        checked.map_err(|found| {
+            let allowed =
+                "a selector of a counter, such as http_requests_total{namespace=\"shop\"}";
+            invalid(format!("{path}.{field}"), found, allowed)
+        })?;
+    }
+    match rules(compare, 1) {
+        Ok(_) => Ok(()),
+        Err(wrong) => {
+            let first = wrong.into_iter().next().unwrap_or_default();
+            let (field, rest) = first.split_once(": found ").unwrap_or(("", &first));
+            let (found, allowed) = rest
+                .split_once("; allowed is ")
+                .or_else(|| rest.split_once(", allowed is "))
+                .unwrap_or((rest, "another value"));
+            Err(invalid(format!("{path}.{field}"), found, allowed))
+        }
+    }
 }
 
 /// Checks a Job.

@@ -9,6 +9,7 @@ use super::{names_of, there};
 use crate::{
     analysis::{
         arguments::{needed_secrets, plain_values, secret_arguments, substitute},
+        compare,
         template::{Library, Request, Subject, resolve},
     },
     api::{AnalysisRunSpec, AnalysisTemplateSpec, Rollout},
@@ -152,18 +153,25 @@ fn queries(
     for name in secret_arguments(&run.args).into_keys() {
         values.insert(name.to_owned(), "secret".to_owned());
     }
+    let parsed = |place: String, text: &str| match substitute(text, &values) {
+        Err(error) => Err(format!("{place}: {error}")),
+        Ok(text) => match Query::parse(&text) {
+            Ok(query) => Ok(Measured { place, query }),
+            Err(error) => Err(format!("{place}: {error}")),
+        },
+    };
     let asked = run.metrics.iter().filter_map(|metric| {
         let prometheus = metric.provider.prometheus.as_ref()?;
-        let place = format!("{}: query", owner_of(&metric.name, owner, library));
-        Some(match substitute(&prometheus.query, &values) {
-            Err(error) => Err(format!("{place}: {error}")),
-            Ok(text) => match Query::parse(&text) {
-                Ok(query) => Ok(Measured { place, query }),
-                Err(error) => Err(format!("{place}: {error}")),
-            },
+        let place = owner_of(&metric.name, owner, library);
+        Some(match &prometheus.compare {
+            None => vec![parsed(format!("{place}: query"), &prometheus.query)],
+            Some(compare) => compare::query::queries(compare, compare::query::FIRST)
+                .iter()
+                .map(|(text, _)| parsed(format!("{place}: compare"), text))
+                .collect(),
         })
     });
-    asked.collect()
+    asked.flatten().collect()
 }
 
 fn secrets(

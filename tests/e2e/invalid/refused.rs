@@ -5,7 +5,7 @@ use crate::{
     scenario::{Scenario, scenario},
 };
 
-const STEP: &str = "a step has exactly one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp";
+const STEP: &str = "a step has exactly one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, job, ramp, hold";
 const SCALE: &str = "setCanaryScale has exactly one of replicas, weight, matchTrafficWeight";
 const ANALYSIS: &str = "analysis needs templates or metrics";
 
