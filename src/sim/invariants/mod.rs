@@ -6,6 +6,7 @@
 //! deployment is complete there is no stable revision to protect.
 
 mod colours;
+pub mod conduct;
 mod routes;
 mod sizes;
 #[cfg(test)]
@@ -41,7 +42,9 @@ pub struct Change {
 const REVISION: &str = "sluice.dev/revision";
 
 /// The kinds that the rules speak of.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 9] = [
+    "AnalysisRun",
+    "Deployment",
     "Rollout",
     "ReplicaSet",
     "Pod",
@@ -52,12 +55,32 @@ const KINDS: [&str; 7] = [
 ];
 
 /// Follows the changes of one namespace.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Checker {
     state: State,
 }
 
 impl Checker {
+    /// The objects as they are.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes in a change without a judgement, unless a newer one of the same object is known.
+    pub fn learn(&mut self, change: &Change) {
+        let newer = self.state.get(&change.key).is_some_and(|present| {
+            let version = present["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            version.parse::<u64>().is_ok_and(|version| version > change.version)
+        });
+        if newer || !KINDS.contains(&change.key.0) {
+            return;
+        }
+        match &change.object {
+            Some(object) => self.state.insert(change.key.clone(), object.clone()),
+            None => self.state.remove(&change.key),
+        };
+    }
+
     /// Takes in a change. Returns what it broke.
     pub fn check(&mut self, change: &Change) -> Vec<String> {
         if !KINDS.contains(&change.key.0) {
