@@ -40,6 +40,9 @@ const SEED: &str = "SLUICE_CHAOS_SEED";
 /// A range of seeds: `FROM..TO`.
 const SEEDS: &str = "SLUICE_CHAOS_SEEDS";
 
+/// Set to list all seeds that fail, and what is wrong, instead of shrinking the first.
+const LIST: &str = "SLUICE_CHAOS_LIST";
+
 /// The seeds that run with all other tests.
 const USUAL: RangeInclusive<u64> = 1..=200;
 
@@ -58,7 +61,11 @@ fn random_lives_end_well() {
                         return;
                     }
                     let found = judge::failure(&generate::case(seed));
-                    if found.is_some() {
+                    if let Some((what, _)) = &found
+                        && std::env::var_os(LIST).is_some()
+                    {
+                        println!("seed {seed}: {}", what.lines().next().unwrap_or_default());
+                    } else if found.is_some() {
                         let mut failed = failed.lock().expect("no panic");
                         *failed = Some(failed.map_or(seed, |other| other.min(seed)));
                     }

@@ -310,6 +310,9 @@ fn allowed_weight(
         let wait = messages::waiting_for_pods(world, &draft.target, needed);
         draft.wait(WaitKind::Pods, wait);
     }
+    if shown > 0 && holds_for_the_next(world, draft, traffic, needed) {
+        return shown;
+    }
     let contested = write::is_contested(draft);
     let may_rise = capacity >= needed && !held && !contested;
     let goal = if intent.weight <= shown || may_rise { intent.weight } else { shown };
@@ -335,6 +338,17 @@ fn allowed_weight(
             Some(messages::shortfall(world, &draft.target, allowed, intent.weight, needed));
     }
     allowed
+}
+
+/// Whether an overtaken canary keeps its weight: stable serves nobody, it does, and its successor is
+/// not there yet.
+fn holds_for_the_next(world: &World, draft: &Draft, traffic: &Traffic, needed: u32) -> bool {
+    let stable = draft.stable.as_deref().unwrap_or_default();
+    let other = traffic.canary.elsewhere(&draft.target).is_some_and(|at| at != stable);
+    other
+        && traffic.serving(world, stable) == 0
+        && traffic.canary_endpoints(world) > 0
+        && world.available(&draft.target) < needed.max(1)
 }
 
 /// A switch is not undone in part: all users stay with the new colour while it serves at all.

@@ -49,10 +49,12 @@ pub fn case(seed: u64) -> Case {
     let layout = chance.pick(&LAYOUTS);
     let strict = chance.one_in(2);
     let users = chance.one_in(3);
-    let judged = users && layout.has_route() && chance.one_in(2);
+    let judged = users && layout.is_routed() && chance.one_in(2);
     let dynamic = matches!(layout, Layout::Hosts | Layout::Subsets) && chance.one_in(4);
     let autoscaled = !strict && chance.one_in(6);
     let steps = usize::try_from(chance.below(7)).unwrap_or(0);
+    // Without weights there is nothing to judge, and the release waits for a person.
+    let steps = if judged && steps == 5 { 1 } else { steps };
     let mut acts = vec![Act { what: What::Nothing, wait: Wait::Rest, faults: Vec::new() }];
     for _ in 0..chance.within(2, 6) {
         let what = if strict { calm(chance) } else { wild(chance, layout) };
@@ -106,7 +108,7 @@ fn wild(chance: &mut Chance, layout: Layout) -> What {
     match chance.below(24) {
         0..=4 => What::Image(chance.pick(&["1", "2", "3", "slow", "never", "bad", "crash"])),
         5..=8 => What::Command(chance.pick(&VERBS)),
-        9 => What::Steps(number(chance.below(7))),
+        9 => What::Steps(number(chance.below(5))),
         10 | 11 => What::Scale(chance.within(0, 7)),
         12 => What::Paused(chance.one_in(2)),
         13 | 14 => What::Weight(chance.pick(&[0, 1, 33, 99, 100])),

@@ -35,8 +35,6 @@ pub struct Played {
     pub rests: Vec<Value>,
     pub failure: Option<String>,
     pub story: String,
-    pub writes: usize,
-    pub calls: u64,
 }
 
 pub struct Player<'a> {
@@ -44,8 +42,6 @@ pub struct Player<'a> {
     pub simulation: Simulation,
     pub objects: Vec<Value>,
     pub commands: u32,
-    /// Commands that must not be lost: their ids.
-    pub sent: Vec<String>,
     restart_at: Option<Timestamp>,
     istiod: bool,
     active: Vec<Active>,
@@ -67,7 +63,6 @@ async fn played(case: &Case) -> Played {
         simulation: Simulation::new(actors, users),
         objects: cluster::objects(&scenario),
         commands: 0,
-        sent: Vec::new(),
         restart_at: None,
         istiod: true,
         active: Vec::new(),
@@ -75,8 +70,7 @@ async fn played(case: &Case) -> Played {
     let mut rests = Vec::new();
     let failure = player.life(&mut rests).await.err();
     let story = player.simulation.story().to_string();
-    let (writes, calls) = (player.simulation.writes(), player.simulation.calls());
-    Played { rests, failure, story, writes, calls }
+    Played { rests, failure, story }
 }
 
 impl Player<'_> {
@@ -222,6 +216,11 @@ impl Player<'_> {
                 return Err(format!("{passes} looks, and no rest"));
             }
             if self.simulation.now() > limit {
+                // Pods that crash again and again come and go for ever; others find no room.
+                let restless = |what: &What| matches!(what, What::Image("crash") | What::Quota(_));
+                if !self.case.strict && self.did(restless) {
+                    return Ok(());
+                }
                 let view = self.simulation.view("default");
                 let status = &view.get("Rollout", "web")["status"];
                 return Err(format!("no rest: {} {}", status["phase"], status["message"]));
