@@ -288,7 +288,10 @@ fn canary_pointer(
         let weighted = traffic.reaches_canary() && traffic.canary.elsewhere(&target).is_some();
         return (!weighted).then_some(target);
     }
-    if overtaken { draft.stable.clone() } else { None }
+    // Users may have routes of their own to it: not from pods that answer to a broken stable.
+    let old = traffic.canary.elsewhere(&target).map_or(0, |at| world.available(at));
+    let serves = |stable: &String| old == 0 || world.available(stable) > 0;
+    if overtaken { draft.stable.clone().filter(serves) } else { None }
 }
 
 /// The weight that the canary may have now. It rises only when all pods for it are there; it falls
@@ -310,9 +313,6 @@ fn allowed_weight(
         let wait = messages::waiting_for_pods(world, &draft.target, needed);
         draft.wait(WaitKind::Pods, wait);
     }
-    if shown > 0 && holds_for_the_next(world, draft, traffic, needed) {
-        return shown;
-    }
     let contested = write::is_contested(draft);
     let may_rise = capacity >= needed && !held && !contested;
     let goal = if intent.weight <= shown || may_rise { intent.weight } else { shown };
@@ -332,6 +332,10 @@ fn allowed_weight(
         let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
         i32::try_from(carried).unwrap_or(goal).clamp(i32::from(capacity > 0), goal)
     };
+    if allowed < shown && only_the_canary_serves(world, draft, traffic, needed) {
+        draft.wait(WaitKind::Pods, messages::stable_serves_nobody(world, &stable));
+        return shown;
+    }
     let told = draft.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Pods);
     if allowed < intent.weight && capacity < needed && !told {
         draft.shortfall =
@@ -340,15 +344,14 @@ fn allowed_weight(
     allowed
 }
 
-/// Whether an overtaken canary keeps its weight: stable serves nobody, it does, and its successor is
-/// not there yet.
-fn holds_for_the_next(world: &World, draft: &Draft, traffic: &Traffic, needed: u32) -> bool {
+/// Whether weight that leaves the canary would reach nobody, while the canary answers. An overtaken one
+/// makes way once its successor is there: a broken stable never blocks its own fix.
+fn only_the_canary_serves(world: &World, draft: &Draft, traffic: &Traffic, needed: u32) -> bool {
     let stable = draft.stable.as_deref().unwrap_or_default();
-    let other = traffic.canary.elsewhere(&draft.target).is_some_and(|at| at != stable);
-    other
-        && traffic.serving(world, stable) == 0
+    let overtaken = traffic.canary.elsewhere(&draft.target).is_some_and(|at| at != stable);
+    traffic.serving(world, stable) == 0
         && traffic.canary_endpoints(world) > 0
-        && world.available(&draft.target) < needed.max(1)
+        && !(overtaken && world.available(&draft.target) >= needed.max(1))
 }
 
 /// A switch is not undone in part: all users stay with the new colour while it serves at all.

@@ -75,8 +75,8 @@ pub(super) struct News {
     pub(super) changes: Vec<Change>,
     /// Kinds that were listed.
     pub(super) listed: Vec<&'static str>,
-    /// Who must look again.
-    pub(super) touched: BTreeSet<Touched>,
+    /// Who must look again, in the order of the changes.
+    pub(super) touched: Vec<Touched>,
 }
 
 impl Inbox {

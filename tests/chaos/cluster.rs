@@ -74,12 +74,39 @@ pub fn objects(scenario: &Scenario) -> Vec<Value> {
     }
     let mut objects = scenario.objects(&bases).expect("objects");
     for object in &mut objects {
+        if object["kind"] == "VirtualService" {
+            others_in_route(object);
+        }
+        if object["kind"] == "DestinationRule" {
+            object["spec"]["subsets"].as_array_mut().expect("subsets").insert(
+                0,
+                json!({"name": "legacy", "labels": {"app": "legacy"}, "futureField": [1]}),
+            );
+        }
         let pointer = "/spec/template/spec/containers/0";
         if let Some(container) = object.pointer_mut(pointer) {
             container["resources"] = json!({"requests": {"cpu": "100m"}});
         }
     }
     objects
+}
+
+/// What belongs to others stays as it is.
+fn others_in_route(object: &mut Value) {
+    object["spec"]["futureField"] = json!({"of": "Istio"});
+    let http = object["spec"]["http"].as_array_mut().expect("routes");
+    http[0]["retries"] = json!({"attempts": 2, "futureField": true});
+    http[0]["headers"] = json!({"response": {"set": {"x-shop": "1"}}});
+    http.insert(
+        0,
+        json!({
+            "name": "legacy", "match": [{"headers": {"x-legacy": {"exact": "1"}}}],
+            "route": [
+                {"destination": {"host": "legacy"}, "weight": 70},
+                {"destination": {"host": "older"}, "weight": 30},
+            ],
+        }),
+    );
 }
 
 fn spec(case: &Case) -> Value {

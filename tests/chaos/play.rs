@@ -203,7 +203,7 @@ impl Player<'_> {
         let mut before = cluster::normal(&self.simulation);
         let mut since = self.simulation.now();
         loop {
-            self.wait_for(SignedDuration::from_secs(10)).await?;
+            self.wait_for(SignedDuration::from_secs(25)).await?;
             let now = cluster::normal(&self.simulation);
             if now != before {
                 (before, since) = (now, self.simulation.now());

@@ -33,6 +33,9 @@ pub struct Conduct {
     weighted: BTreeMap<(String, String), BTreeSet<String>>,
     /// When a revision lost its weight, by namespace and revision.
     left: BTreeMap<(String, String), Timestamp>,
+    /// Whether each of a Rollout's two destinations has weight, and when it lost it.
+    full: BTreeSet<(String, String, usize)>,
+    empty: BTreeMap<(String, String, usize), Timestamp>,
 }
 
 /// One change of the controller's, and what stands after it.
@@ -64,6 +67,8 @@ impl Conduct {
                     deed.size_in_abort(&mut found);
                     self.drained(&deed, &mut found);
                 }
+                "Service" | "DestinationRule" => self.repointed(&deed, &mut found),
+                "Pod" => deed.evicted(&mut found),
                 "Job" => self.job(&deed, &mut found),
                 "AnalysisRun" => deed.verdict(&mut found),
                 _ => {}
@@ -94,6 +99,8 @@ impl Conduct {
         let (had, has) = (waiting(deed.before), waiting(deed.after));
         if let Some(had) = had.filter(|had| has.as_ref() != Some(had))
             && had["id"] != record["id"]
+            // It goes with its Rollout.
+            && deed.before["metadata"]["deletionTimestamp"].is_null()
         {
             found.push(format!("the command {} was lost", had["id"]));
         }
@@ -138,10 +145,7 @@ impl Conduct {
         }
         let revision = text(&deed.after["metadata"]["labels"][REVISION]).to_owned();
         let labels = [(REVISION.to_owned(), revision.clone())].into_iter().collect();
-        let delay: Option<crate::api::Duration> =
-            serde_json::from_value(rollout.istio["propagationDelay"].clone()).ok();
-        let delay = delay
-            .map_or(PROPAGATION, |delay| SignedDuration::try_from(delay.0).unwrap_or(PROPAGATION));
+        let delay = propagation(&rollout);
         let left = self.left.get(&(deed.change.key.0.clone(), revision.clone()));
         let since = left.map(|left| deed.now.duration_since(*left));
         if let Some(since) = since.filter(|since| *since < delay)
@@ -150,6 +154,49 @@ impl Conduct {
             found.push(format!(
                 "revision {revision} loses its pods {since:#} after its weight, allowed is {delay:#}"
             ));
+        }
+    }
+
+    /// Rule 2: a destination goes elsewhere when every proxy can be taken to know that no weight leads
+    /// to what it reaches.
+    fn repointed(&self, deed: &Deed, found: &mut Vec<String>) {
+        let namespace = &deed.change.key.0;
+        let key = (deed.change.resource.kind, deed.change.key.1.clone());
+        let mut past = deed.state.clone();
+        past.extend(deed.change.before.clone().map(|before| (key.clone(), before)));
+        for (_, object) in deed.state.iter().filter(|(key, _)| key.0 == "Rollout") {
+            let rollout = Rollout::new(object);
+            let going = !object["metadata"]["deletionTimestamp"].is_null();
+            if rollout.istio.is_null() || going || rollout.replicas() == 0 {
+                continue;
+            }
+            if rollout.stable_revision().is_none() {
+                continue;
+            }
+            let ends = [
+                (rollout.stable(&past), rollout.stable(deed.state)),
+                (rollout.canary(&past), rollout.canary(deed.state)),
+            ];
+            for (end, (was, is)) in ends.into_iter().enumerate() {
+                let (was, is) = (was.revision(&past), is.revision(deed.state));
+                let Some(was) = was.filter(|was| is.as_ref() != Some(was)) else { continue };
+                // What somebody pointed elsewhere comes back at once, and from nobody at once, too.
+                let back = end == 0 && is.as_deref() == rollout.stable_revision();
+                let labels = [(REVISION.to_owned(), was.clone())].into_iter().collect();
+                // The canary's end is free to leave the stable revision, whose pods stay.
+                let stays = end == 1 && Some(was.as_str()) == rollout.stable_revision();
+                if back || stays || ready_pods(deed.state, &labels).is_empty() {
+                    continue;
+                }
+                let delay = propagation(&rollout);
+                let of = (namespace.clone(), rollout.name().to_owned(), end);
+                let since = self.empty.get(&of).map(|left| deed.now.duration_since(*left));
+                if let Some(since) = since.filter(|since| *since < delay) {
+                    found.push(format!(
+                        "it leaves {was} {since:#} after its weight, allowed is {delay:#}"
+                    ));
+                }
+            }
         }
     }
 
@@ -169,6 +216,16 @@ impl Conduct {
                 let reached = ends.into_iter().filter(|(weight, _)| *weight > 0);
                 weighted.extend(reached.filter_map(|(_, end)| end.revision(state)));
             }
+            let weights = rollout.all_weights(state);
+            for end in 0..2 {
+                let of = (namespace.clone(), key.1.clone(), end);
+                let has = |(stable, canary): &(i64, i64)| [*stable, *canary][end] > 0;
+                if weights.iter().any(has) {
+                    self.full.insert(of);
+                } else if self.full.remove(&of) {
+                    self.empty.insert(of, now);
+                }
+            }
             let of = (namespace.clone(), key.1.clone());
             let had = self.weighted.insert(of, weighted.clone()).unwrap_or_default();
             for left in had.difference(&weighted) {
@@ -184,6 +241,27 @@ impl<'a> Deed<'a> {
         let owner = &self.after["metadata"]["ownerReferences"][0];
         let owner = owner["name"].as_str().filter(|_| owner["kind"] == "Rollout")?;
         self.state.get(&("Rollout", owner.to_owned())).map(|rollout| &**rollout)
+    }
+
+    /// Rules 3 and 5: of a revision that serves, no last ready pod is evicted.
+    fn evicted(&self, found: &mut Vec<String>) {
+        let goes = |pod: &Value| pod.is_null() || !pod["metadata"]["deletionTimestamp"].is_null();
+        if !goes(self.after) || goes(self.before) {
+            return;
+        }
+        let revision = text(&self.before["metadata"]["labels"][REVISION]).to_owned();
+        let conditions = self.before["status"]["conditions"].as_array().into_iter().flatten();
+        let mut ready = conditions.filter(|one| one["type"] == "Ready" && one["status"] == "True");
+        let labels = [(REVISION.to_owned(), revision.clone())].into_iter().collect();
+        let rollouts = self.state.iter().filter(|(key, _)| key.0 == "Rollout");
+        let mut rollouts = rollouts.map(|(_, object)| Rollout::new(object));
+        // Without a surge, one pod may be all that there is.
+        let alone = rollouts.any(|rollout| {
+            rollout.stable_revision() == Some(revision.as_str()) && rollout.replicas() > 1
+        });
+        if ready.next().is_some() && alone && ready_pods(self.state, &labels).is_empty() {
+            found.push(format!("the last ready pod of {revision} is evicted"));
+        }
     }
 
     /// Rule 4: what is aborted never grows.
@@ -239,6 +317,14 @@ impl<'a> Deed<'a> {
             found.push("this object is not ours to touch".to_owned());
         }
     }
+}
+
+/// Time that the proxies get.
+fn propagation(rollout: &Rollout) -> SignedDuration {
+    let delay = rollout.istio["propagationDelay"].clone();
+    let delay: Option<crate::api::Duration> = serde_json::from_value(delay).ok();
+    let delay = delay.and_then(|delay| SignedDuration::try_from(delay.0).ok());
+    delay.unwrap_or(PROPAGATION)
 }
 
 fn text(value: &Value) -> &str {

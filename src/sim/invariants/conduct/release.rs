@@ -26,6 +26,10 @@ impl Deed<'_> {
             self.aborted(&rollout, found);
         }
         let same = |field: &str| before[field] == after[field];
+        let again = !before["abort"].is_null() && after["abort"].is_null();
+        if again && same("currentRevision") && same("lastCommand") {
+            found.push("an aborted release goes on by itself".to_owned());
+        }
         let promoted = !same("stableRevision") && !before["stableRevision"].is_null();
         let full = before["promoteFull"] == true || after["promoteFull"] == true;
         if !same("currentRevision") || !same("lastCommand") || !same("attempt") || full {
@@ -79,6 +83,16 @@ impl Deed<'_> {
                 && rollout.replicas() > 0
             {
                 found.push(format!("step {} is passed without weight {weight}", at + 1));
+            }
+            let stands = rollout.all_added(self.state);
+            let serves = !rollout.canary(self.state).serving(self.state).is_empty();
+            // One that goes with the next step may have gone before the status said so.
+            let stay = routes(&steps[..steps.len().min(to + 1)]);
+            let wanted = routes(&steps[..=at]).into_iter().filter(|name| stay.contains(name));
+            for name in wanted.filter(|_| serves) {
+                if !stands.contains(&name) {
+                    found.push(format!("step {} is passed without route {name}", at + 1));
+                }
             }
             let pause = &step["pause"];
             if !pause.is_null() && !self.is_over(pause, at == from) {
@@ -204,4 +218,20 @@ impl Deed<'_> {
             found.push("gone, and the Deployment has no pods yet".to_owned());
         }
     }
+}
+
+/// Names of the routes for some requests that the steps add up to.
+fn routes(steps: &[Value]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for step in steps {
+        for field in ["setHeaderRoute", "setMirrorRoute"] {
+            let Some(name) = step[field]["name"].as_str() else { continue };
+            names.retain(|other| other != name);
+            // Without a match it goes.
+            if step[field]["match"].as_array().is_some_and(|found| !found.is_empty()) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names
 }
