@@ -15,17 +15,29 @@ git ls-files -z --cached --others --exclude-standard | tar --null -cf - -T - | t
 names=("$@")
 [ ${#names[@]} -gt 0 ] || names=($(cd tests/mutants && ls *.patch | sed 's/\.patch$//'))
 survived=0
+
+# The crates that we depend on are built already.
+build=$root/target/mutants/build
+if [ ! -d "$build/debug" ] && [ -d target/debug/deps ]; then
+    mkdir -p "$build/debug/deps"
+    cp -a target/debug/build target/debug/.fingerprint "$build/debug/"
+    find target/debug/deps -maxdepth 1 \( -name '*.rlib' -o -name '*.rmeta' -o -name '*.so' -o -name '*.d' \) ! -name '*sluice*' -exec cp -a -t "$build/debug/deps" {} +
+fi
 for name in "${names[@]}"; do
     patch -s -p1 -d "$copy" < "tests/mutants/$name.patch"
     # The patched files must look newer than the last build.
     sed -n 's|^+++ b/||p' "tests/mutants/$name.patch" | (cd "$copy" && xargs touch)
-    binary=$(cd "$copy" && CARGO_TARGET_DIR=$root/target cargo test --quiet --locked --test chaos --no-run --message-format=json 2>/dev/null |
-        sed -n 's/.*"executable":"\([^"]*chaos[^"]*\)".*/\1/p' | tail -1)
+    binary=$(cd "$copy" && CARGO_TARGET_DIR=$build cargo test --quiet --locked --test chaos --no-run --message-format=json 2>"$root/target/mutants/$name.log" |
+        sed -n 's|.*"executable":"\([^"]*/deps/chaos-[^"]*\)".*|\1|p' | tail -1) || binary=""
+
     if [ -z "$binary" ]; then
         line="$name: DOES NOT BUILD"
     else
         found=$(cd "$copy" && SLUICE_CHAOS_LIST=first SLUICE_CHAOS_SEEDS=1..$most "$binary" lives --nocapture 2>/dev/null |
-            sed -n 's/^seed \([0-9]*\): \(.*\)/\1 seeds: \2/p' | head -1 | cut -c1-160)
+            sed -n 's/^seed \([0-9]*\): \(.*\)/\1 seeds: \2/p' | head -1 | cut -c1-160) || true
+        if [ -z "$found" ]; then
+            found=$(cd "$copy" && "$binary" crash_at 2>&1 | sed -n 's/^\(crash at call [^\\"]*\).*/\1/p' | head -1) || true
+        fi
         line="$name: ${found:-SURVIVED}"
     fi
     case $line in *SURVIVED|*BUILD) survived=1 ;; esac
