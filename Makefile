@@ -1,4 +1,4 @@
-.PHONY: help check crds golden demo e2e survival e2e-mesh bench judge-bench
+.PHONY: help check crds golden chaos mutants demo e2e survival e2e-mesh bench judge-bench
 
 help: ## Says what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile
@@ -14,6 +14,12 @@ crds: ## Writes crds/ from src/api
 
 golden: crds ## Regenerates all generated files and transcripts; review the diff
 	SLUICE_GOLDEN=1 cargo test --quiet --locked --test scenarios
+
+chaos: ## Random lives with faults: make chaos SEEDS=1..5000
+	SLUICE_CHAOS_SEEDS=$(SEEDS) cargo test --locked --test chaos lives
+
+mutants: ## Plants known bugs and counts the seeds that chaos needs to find them
+	hack/mutants.sh
 
 demo: ## Runs good and bad releases on a control plane of its own; needs Go and kubectl
 	hack/demo.sh

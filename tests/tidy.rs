@@ -165,6 +165,33 @@ fn the_files_that_documents_name_are_there() {
 }
 
 #[test]
+fn the_mutants_still_fit_the_sources() {
+    let mut rotten = Vec::new();
+    for path in files("tests/mutants") {
+        let patch = read(&path);
+        if !patch.starts_with("lesson ") && !patch.starts_with("DESIGN ") {
+            rotten.push(format!("{path}: the first line does not say whose bug it is"));
+        }
+        let mut source = String::new();
+        for part in patch.split("\n--- a/").skip(1) {
+            let (file, hunks) = part.split_once('\n').unwrap_or_default();
+            source = read(file);
+            for hunk in hunks.split("\n@@ ").skip(1) {
+                let lines = hunk.lines().skip(1).filter(|line| line.starts_with([' ', '-']));
+                let old: Vec<&str> = lines.map(|line| &line[1..]).collect();
+                if !source.contains(&old.join("\n")) {
+                    rotten.push(format!("{path}: {file} has changed: {}", old[0].trim()));
+                }
+            }
+        }
+        if source.is_empty() {
+            rotten.push(format!("{path}: no source is changed"));
+        }
+    }
+    none(&rotten, "plant the bug anew");
+}
+
+#[test]
 fn files_are_short() {
     let mut breaches = Vec::new();
     let exceptions: BTreeMap<&str, &str> = LONGER.into();

@@ -14,7 +14,12 @@ use kube::{
 };
 
 use super::Context;
-use crate::{api::Note, apply::rights, plan::FIELD_MANAGER, world::World};
+use crate::{
+    api::Note,
+    apply::{Fence, rights},
+    plan::FIELD_MANAGER,
+    world::World,
+};
 
 /// Longest text of an Event, in characters; the API server refuses more than 1 kB.
 const LONGEST: usize = 900;
@@ -24,6 +29,9 @@ pub(super) async fn publish(context: &Context, world: &World, notes: &[Note]) {
     let api: Api<Event> = Api::namespaced(context.client.clone(), &world.rollout.namespace);
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     for (index, note) in notes.iter().enumerate() {
+        if !context.fence.is_open() {
+            return;
+        }
         let event = event(world, note, index, context.clock.now());
         if let Err(error) = api.create(&params, &event).await {
             let error = rights::explained(&error);

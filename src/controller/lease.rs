@@ -55,6 +55,12 @@ impl LeaseFence {
         Self { open_until: Mutex::new(None), always: AtomicBool::new(true) }
     }
 
+    /// Closes the fence for good: somebody else has the Lease.
+    pub fn close(&self) {
+        self.always.store(false, Ordering::Relaxed);
+        self.open(None);
+    }
+
     fn open(&self, until: Option<Instant>) {
         *self.open_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }

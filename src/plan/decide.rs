@@ -49,7 +49,8 @@ pub(super) fn decide(
 fn keep_stable(world: &World, draft: &mut Draft, traffic: Option<&Traffic>) {
     let Some(stable) = draft.stable.clone() else { return };
     let by_pods = world.program.shift == Shift::Pods && traffic.is_some();
-    if by_pods || world.revision(&stable).is_none() {
+    // One that somebody deleted comes again where the spec still has its template.
+    if by_pods || (world.revision(&stable).is_none() && draft.target != stable) {
         return;
     }
     let (size, why) = match traffic {
@@ -117,7 +118,8 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
         Shift::Pods => false,
         Shift::Switch => shift::way_back(world, draft, traffic).is_none(),
         Shift::Routes => {
-            draft.in_release() && traffic.reaches_canary() && world.available(&draft.target) > 0
+            let new = draft.in_release() && world.available(&draft.target) > 0;
+            traffic.reaches_canary() && (new || traffic.canary_endpoints(world) > 0)
         }
     };
     if nobody && canary_serves {
@@ -141,6 +143,8 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
             draft.check_at(at);
             draft.wait(WaitKind::Other, messages::waiting_for_proxies(world));
         }
+        // Users may have routes of their own to it.
+        Some(_) if nobody && left_behind(world, traffic, &stable) => {}
         Some(_) => wanted.canary_at = Some(stable),
         None => {}
     }
@@ -148,6 +152,11 @@ fn fall_back(world: &World, draft: &mut Draft, traffic: &Traffic) {
     if world.program.shift == Shift::Pods {
         pods::fall_back(world, draft, traffic);
     }
+}
+
+/// Whether the canary destination reaches pods that answer, of another revision than stable.
+fn left_behind(world: &World, traffic: &Traffic, stable: &str) -> bool {
+    traffic.canary.elsewhere(stable).is_some_and(|at| world.available(at) > 0)
 }
 
 fn aborted(world: &World, draft: &mut Draft, traffic: &Traffic) {

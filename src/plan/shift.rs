@@ -288,7 +288,10 @@ fn canary_pointer(
         let weighted = traffic.reaches_canary() && traffic.canary.elsewhere(&target).is_some();
         return (!weighted).then_some(target);
     }
-    if overtaken { draft.stable.clone() } else { None }
+    // Users may have routes of their own to it: not from pods that answer to a broken stable.
+    let old = traffic.canary.elsewhere(&target).map_or(0, |at| world.available(at));
+    let serves = |stable: &String| old == 0 || world.available(stable) > 0;
+    if overtaken { draft.stable.clone().filter(serves) } else { None }
 }
 
 /// The weight that the canary may have now. It rises only when all pods for it are there; it falls
@@ -329,12 +332,26 @@ fn allowed_weight(
         let carried = i64::from(goal) * i64::from(capacity) / i64::from(keep.max(1));
         i32::try_from(carried).unwrap_or(goal).clamp(i32::from(capacity > 0), goal)
     };
+    if allowed < shown && only_the_canary_serves(world, draft, traffic, needed) {
+        draft.wait(WaitKind::Pods, messages::stable_serves_nobody(world, &stable));
+        return shown;
+    }
     let told = draft.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Pods);
     if allowed < intent.weight && capacity < needed && !told {
         draft.shortfall =
             Some(messages::shortfall(world, &draft.target, allowed, intent.weight, needed));
     }
     allowed
+}
+
+/// Whether weight that leaves the canary would reach nobody, while the canary answers. An overtaken one
+/// makes way once its successor is there: a broken stable never blocks its own fix.
+fn only_the_canary_serves(world: &World, draft: &Draft, traffic: &Traffic, needed: u32) -> bool {
+    let stable = draft.stable.as_deref().unwrap_or_default();
+    let overtaken = traffic.canary.elsewhere(&draft.target).is_some_and(|at| at != stable);
+    traffic.serving(world, stable) == 0
+        && traffic.canary_endpoints(world) > 0
+        && !(overtaken && world.available(&draft.target) >= needed.max(1))
 }
 
 /// A switch is not undone in part: all users stay with the new colour while it serves at all.

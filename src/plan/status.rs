@@ -46,6 +46,12 @@ pub(super) fn finish(
         draft.status.routes = routes;
     }
     counts(world, &mut draft, traffic);
+    // Nothing changes when a pod becomes available by time alone, or by a clock that is behind.
+    let pods = world.revisions.iter().flat_map(|set| &set.pods);
+    let later = pods.filter_map(|pod| pod.available_at(world.min_ready()));
+    if let Some(at) = later.filter(|at| *at > world.now).min() {
+        draft.check_at(at);
+    }
     say(world, &mut draft, traffic, problems);
     conditions(world, &mut draft, problems);
     forget_retired(world, &mut draft);
@@ -83,7 +89,11 @@ pub(super) fn finish(
 pub fn refused(world: &World, error: &str) -> Plan {
     let problem = Problem(error.to_owned());
     let mut draft = super::identify::unchanged(world);
-    draft.status.observed_generation = Some(world.rollout.generation);
+    // A new template has not been taken note of: what was refused may have been its beginning.
+    let begins = draft.status.current_revision.as_ref().is_some_and(|at| *at != draft.target);
+    if !begins {
+        draft.status.observed_generation = Some(world.rollout.generation);
+    }
     draft.status.phase = Some(Phase::Degraded);
     error.clone_into(&mut draft.status.message);
     conditions(world, &mut draft, &[problem]);

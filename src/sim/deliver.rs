@@ -1,9 +1,13 @@
 //! The controller's watches, without a network: changes of the store go into its caches.
 //!
 //! In: the store's log. Out: caches as the watches of `controller::watches` would fill them, with the
-//! same labels selected, and who must look again.
+//! same labels selected, and who must look again. A network may be bad: changes come late, twice, or
+//! are lost with their watch until the next listing.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -42,6 +46,138 @@ const WATCHED: [(Kind, &Resource, Option<&str>); 16] = [
     (Kind::Workload(WorkloadKind::ReplicaSet), &resource::REPLICA_SET, None),
     (Kind::Workload(WorkloadKind::PodTemplate), &resource::POD_TEMPLATE, None),
 ];
+
+/// How news of the API server travels. By default all of it comes at once.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// How late the changes of a kind come; those of one kind stay in their order.
+    pub late: BTreeMap<&'static str, Duration>,
+    /// Kinds whose watch is lost: what happens meanwhile is seen when they are listed again.
+    pub lost: BTreeSet<&'static str>,
+    /// Whether each change comes twice, with the state before it in between.
+    pub twice: bool,
+}
+
+/// What one controller has yet to be told.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// The version up to which the log was read.
+    read: u64,
+    waiting: BTreeMap<&'static str, VecDeque<(Timestamp, Change)>>,
+    /// Kinds to be listed when their watch is back.
+    lost: BTreeSet<&'static str>,
+}
+
+/// What came.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Changes, in the order in which they came.
+    pub(super) changes: Vec<Change>,
+    /// Kinds that were listed.
+    pub(super) listed: Vec<&'static str>,
+    /// Who must look again, in the order of the changes.
+    pub(super) touched: Vec<Touched>,
+}
+
+impl Inbox {
+    /// Of a controller that has just listed everything.
+    pub(super) fn from(store: &Store) -> Self {
+        Self { read: store.version(), ..Self::default() }
+    }
+
+    /// When the next change comes.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.waiting.values().filter_map(|queue| queue.front().map(|(due, _)| *due)).min()
+    }
+
+    /// Whether all that happened was told.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.waiting.values().all(VecDeque::is_empty)
+    }
+
+    /// Delivers what is due into the caches.
+    pub(super) fn deliver(
+        &mut self,
+        store: &Store,
+        network: &Network,
+        caches: &Caches,
+        clock: Timestamp,
+    ) -> News {
+        let now = store.time().now();
+        let mut news = News::default();
+        if let Some(changes) = store.changes_since(self.read) {
+            for change in changes {
+                let kind = change.resource.kind;
+                let late = network.late.get(kind).copied().unwrap_or_default();
+                let due = now.checked_add(late).unwrap_or(now);
+                let queue = self.waiting.entry(kind).or_default();
+                let due = queue.back().map_or(due, |(last, _)| due.max(*last));
+                queue.push_back((due, change.clone()));
+            }
+        } else {
+            self.lost.extend(WATCHED.map(|(_, resource, _)| resource.kind));
+        }
+        self.read = store.version();
+        for kind in &network.lost {
+            self.lost.insert(kind);
+            self.waiting.remove(kind);
+        }
+        for kind in std::mem::take(&mut self.lost) {
+            if network.lost.contains(kind) {
+                self.lost.insert(kind);
+                continue;
+            }
+            self.waiting.remove(kind);
+            news.touched.extend(list_again(store, caches, kind, clock));
+            news.listed.push(kind);
+        }
+        // Across kinds the order of the changes holds among those that are due.
+        let mut due: Vec<Change> = Vec::new();
+        for queue in self.waiting.values_mut() {
+            while queue.front().is_some_and(|(at, _)| *at <= now) {
+                due.extend(queue.pop_front().map(|(_, change)| change));
+            }
+        }
+        due.sort_by_key(|change| change.version);
+        for change in &due {
+            news.touched.extend(take_in(change, caches, clock));
+            if network.twice {
+                news.touched.extend(again(change, caches, clock));
+            }
+        }
+        news.changes = due;
+        news
+    }
+}
+
+/// The state before a change, and the change once more.
+fn again(change: &Change, caches: &Caches, now: Timestamp) -> BTreeSet<Touched> {
+    let mut touched = BTreeSet::new();
+    if change.after.is_some() && change.before.is_some() {
+        let old = Change { before: None, after: change.before.clone(), ..change.clone() };
+        touched.extend(take_in(&old, caches, now));
+    }
+    touched.extend(take_in(change, caches, now));
+    touched
+}
+
+/// Lists one kind anew, as after a watch that was answered 410.
+fn list_again(store: &Store, caches: &Caches, name: &str, now: Timestamp) -> BTreeSet<Touched> {
+    let mut touched = BTreeSet::new();
+    for (kind, resource, label) in WATCHED {
+        if resource.kind != name {
+            continue;
+        }
+        caches.begin_listing(kind);
+        for (_, object) in store.list(resource, None).filter(|(_, object)| has(object, label)) {
+            touched.extend(
+                observed(kind, object).map(|object| caches.put(object, now)).into_iter().flatten(),
+            );
+        }
+        touched.extend(caches.end_listing(kind));
+    }
+    touched
+}
 
 /// Lists everything into empty caches, as a controller does when it starts.
 pub(super) fn list(store: &Store, caches: &Caches, now: Timestamp) {

@@ -21,11 +21,31 @@ pub use super::traffic::{Incident, Settings};
 #[derive(Clone)]
 pub struct Mesh(Arc<Mutex<Inner>>);
 
+/// How Prometheus answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// As it should.
+    #[default]
+    Well,
+    /// It is down.
+    Unavailable,
+    /// With an error of its own.
+    Error,
+    /// Something in between gives up on it.
+    TooLate,
+    /// Something in between answers in its place, with a page.
+    Page,
+    /// That there is nothing.
+    Empty,
+    /// With `NaN` for all numbers.
+    NaN,
+}
+
 struct Inner {
     time: Time,
     traffic: Traffic,
     database: Database,
-    up: bool,
+    answers: Answers,
     /// Services that users reach without a `VirtualService`.
     services: Vec<String>,
     /// Whether users have come: they do once a pod can answer them.
@@ -52,7 +72,7 @@ impl Mesh {
             time,
             traffic,
             database,
-            up: true,
+            answers: Answers::Well,
             services,
             begun: false,
         })))
@@ -106,7 +126,19 @@ impl Mesh {
 
     /// Whether Prometheus answers.
     pub fn set_prometheus_up(&self, up: bool) {
-        self.inner().up = up;
+        self.set_prometheus(if up { Answers::Well } else { Answers::Unavailable });
+    }
+
+    /// How Prometheus answers the controller from now on.
+    pub fn set_prometheus(&self, answers: Answers) {
+        self.inner().answers = answers;
+    }
+
+    /// All proxies begin to count anew, as if they had been restarted.
+    pub fn reset_counters(&self) {
+        let inner = &mut *self.inner();
+        inner.advance();
+        inner.traffic.reset_counters();
     }
 
     /// Answers a request to Prometheus: status and body.
@@ -162,8 +194,20 @@ impl std::fmt::Debug for Mesh {
 impl InProcess for Mesh {
     fn answer(&self, request: &Request) -> (u16, Vec<u8>) {
         let inner = &mut *self.inner();
-        if !inner.up {
-            return (503, b"Service Unavailable".to_vec());
+        let said = match inner.answers {
+            Answers::Well | Answers::NaN => None,
+            Answers::Unavailable => Some((503, "Service Unavailable")),
+            Answers::Error => {
+                Some((500, r#"{"status":"error","errorType":"internal","error":"!"}"#))
+            }
+            Answers::TooLate => Some((504, "upstream request timeout")),
+            Answers::Page => Some((200, "<html>Please log in</html>")),
+            Answers::Empty => {
+                Some((200, r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#))
+            }
+        };
+        if let Some((status, text)) = said {
+            return (status, text.as_bytes().to_vec());
         }
         inner.advance();
         let mut form = reqwest::Url::parse("http://form").ok();
@@ -173,8 +217,27 @@ impl InProcess for Mesh {
         let body = form.as_ref().and_then(|form| form.query()).unwrap_or_default();
         let query = request.url.query().unwrap_or_default();
         let (path, now) = (request.url.path(), inner.time.now());
-        let (status, body) = http::answer("POST", path, query, body, &inner.database, now);
+        let (status, mut body) = http::answer("POST", path, query, body, &inner.database, now);
+        if inner.answers == Answers::NaN {
+            blot(&mut body["data"]["result"]);
+        }
         (status, body.to_string().into_bytes())
+    }
+}
+
+/// Makes all values of a result `NaN`.
+fn blot(result: &mut Value) {
+    match result {
+        Value::Array(items) => match items.as_mut_slice() {
+            [Value::Number(_), value @ Value::String(_)] => *value = "NaN".into(),
+            items => items.iter_mut().for_each(blot),
+        },
+        Value::Object(fields) => {
+            for field in ["value", "values"] {
+                fields.get_mut(field).map(blot);
+            }
+        }
+        _ => {}
     }
 }
 

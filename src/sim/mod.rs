@@ -6,7 +6,7 @@
 
 pub mod actors;
 pub mod api;
-mod deliver;
+pub mod deliver;
 pub mod invariants;
 pub mod mesh;
 pub mod prometheus;

@@ -5,11 +5,15 @@
 //! the same story: at each instant first the cluster's own controllers, then one pass of ours, until
 //! nobody has anything to do; then the clock moves to whatever is due next.
 
+mod control;
 mod view;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -25,19 +29,20 @@ use super::{
         resource,
         store::{Time, writer},
     },
-    deliver,
-    invariants::{self, Checker},
+    deliver::Network,
+    invariants::{self, Checker, conduct::Conduct},
     mesh::{self, Mesh},
     transcript::Story,
 };
+pub use control::{Calls, Meets};
+use control::{Running, Wire};
 pub use view::View;
 
 use crate::{
     apply::Journal,
-    controller::{self, Context, Settings, clock::Clock, lease::LeaseFence, queue::Queue},
+    controller::{self},
     observe::Touched,
     plan::{Action, FIELD_MANAGER},
-    server::metrics::Metrics,
 };
 
 /// When simulations begin.
@@ -54,6 +59,16 @@ pub struct Simulation {
     mesh: Mesh,
     client: Client,
     controller: Option<Running>,
+    /// Controllers that lost the lease, and until when they go on.
+    former: Vec<(Timestamp, Running)>,
+    /// Controllers so far.
+    controllers: u32,
+    wire: Wire,
+    network: Network,
+    /// Microseconds by which the controller's clock is wrong.
+    wrong: Arc<AtomicI64>,
+    crashed: bool,
+    passes: usize,
     reasons: Arc<Reasons>,
     told: u64,
     story: Story,
@@ -61,23 +76,12 @@ pub struct Simulation {
     /// The version at the last action of people.
     marked: u64,
     checkers: BTreeMap<String, Checker>,
+    /// The same for what the controller can know: some of it comes late.
+    known: BTreeMap<String, Checker>,
+    /// Whether `known` begins with what this controller listed.
+    knows: bool,
+    conduct: Conduct,
     broken: Vec<String>,
-}
-
-/// The controller at work.
-struct Running {
-    context: Arc<Context>,
-    queue: Queue<Touched>,
-    delivered: u64,
-}
-
-/// The controller's clock.
-struct Simulated(Time);
-
-impl Clock for Simulated {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
 }
 
 /// Why each version came to be, where the controller wrote it.
@@ -118,11 +122,21 @@ impl Simulation {
             actors: Actors::new(actors),
             client,
             controller: None,
+            former: Vec::new(),
+            controllers: 0,
+            wire: Wire::default(),
+            network: Network::default(),
+            wrong: Arc::default(),
+            crashed: false,
+            passes: 0,
             reasons,
             story: Story::new(start),
             history: Vec::new(),
             marked: 0,
             checkers: BTreeMap::new(),
+            known: BTreeMap::new(),
+            knows: false,
+            conduct: Conduct::default(),
             broken: Vec::new(),
         }
     }
@@ -155,42 +169,6 @@ impl Simulation {
     /// The requests of users.
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
-    }
-
-    /// Starts a controller that knows nothing of what was before.
-    pub async fn start_controller(&mut self) {
-        let mut context = Context::new(
-            self.client.clone(),
-            Box::new(Simulated(self.time.clone())),
-            Arc::new(LeaseFence::always_open()),
-            Arc::new(Metrics::default()),
-            Settings {
-                prometheus_url: Some("http://prometheus".to_owned()),
-                ..Settings::default()
-            },
-        );
-        context.journal = Some(self.reasons.clone());
-        context.http = self.mesh.prometheus();
-        let context = Arc::new(context);
-        context.find_istio().await;
-        let mut queue = Queue::default();
-        let delivered = {
-            let store = locked(&self.store);
-            deliver::list(&store, &context.caches, self.time.now());
-            store.version()
-        };
-        for (key, _) in context.caches.rollouts.all() {
-            controller::enqueue(&context, &mut queue, Touched::Rollout(key));
-        }
-        for (key, _) in context.caches.runs.all() {
-            controller::enqueue(&context, &mut queue, Touched::Run(key));
-        }
-        self.controller = Some(Running { context, queue, delivered });
-    }
-
-    /// The controller is gone, whatever it was about to do.
-    pub fn stop_controller(&mut self) {
-        self.controller = None;
     }
 
     /// Changes what pods use from now on.
@@ -277,12 +255,15 @@ impl Simulation {
         for _ in 0..MOST_PASSES {
             self.actors.settle(&mut locked(&self.store));
             self.follow();
+            self.look_of_former().await;
+            self.hear();
             let Some(running) = &mut self.controller else { return };
-            running.deliver(&locked(&self.store));
-            let Some(item) = running.queue.take(self.time.now()) else { return };
+            let Some(item) = running.queue.take(running.context.clock.now()) else { return };
             let context = running.context.clone();
+            self.passes += 1;
             let outcome = controller::look(&context, &item).await;
             controller::looked(&context, &mut running.queue, item, outcome);
+            self.fate().await;
         }
         self.broken.push(format!("{MOST_PASSES} passes at one instant, and no end"));
         self.controller = None;
@@ -291,8 +272,7 @@ impl Simulation {
     /// Moves on to the next instant at which something is due, at most to `limit`, and lets happen
     /// what happens then. Returns false when nothing is due before `limit`.
     pub async fn step(&mut self, limit: Timestamp) -> bool {
-        let due =
-            [self.actors.next_due(), self.controller.as_ref().and_then(|c| c.queue.next_due())];
+        let due = [self.actors.next_due(), self.due_of_controllers()];
         let due = due.into_iter().flatten().min();
         let more = due.is_some_and(|due| due < limit);
         let soonest = self.now().checked_add(SignedDuration::from_millis(1)).unwrap_or(limit);
@@ -346,17 +326,30 @@ impl Simulation {
         self.told = store.version();
         self.mesh.follow(&store, &changes);
         drop(store);
+        let wrong = SignedDuration::from_micros(self.wrong.load(Ordering::Relaxed));
+        let clock = self.now().checked_add(wrong).unwrap_or(self.now());
+        let knows_all = self.controller.as_ref().is_none_or(|running| running.inbox.is_empty());
         let mut reasons = locked(&self.reasons.by_version);
         for change in changes {
             let why = reasons.remove(&change.version).filter(|_| change.by == FIELD_MANAGER);
             self.story.tell(&change, why.as_deref());
+            let ours = change.by == FIELD_MANAGER;
+            let news = seen(&change);
             let checker = self.checkers.entry(change.key.0.clone()).or_default();
-            let seen = invariants::Change {
-                key: (change.resource.kind, change.key.1.clone()),
-                version: change.version,
-                object: change.after.clone(),
-            };
-            self.broken.extend(checker.check(&seen));
+            let mut broken = checker.check(&news);
+            let conduct = self.conduct.check(&change, checker.state(), clock);
+            if ours {
+                let known = self.known.entry(change.key.0.clone()).or_default();
+                // What came late is no fault of ours; what was known is.
+                if !knows_all && known.clone().check(&news).is_empty() {
+                    broken.clear();
+                }
+                if self.wire.was_told(change.version) {
+                    known.learn(&news);
+                }
+            }
+            broken.extend(conduct);
+            self.broken.extend(broken);
             self.history.push(change);
         }
     }
@@ -381,16 +374,10 @@ fn write(
     store.replace(by, resource, &key, new).map(drop)
 }
 
-// === impl Running
-
-impl Running {
-    fn deliver(&mut self, store: &Store) {
-        let now = store.time().now();
-        for change in store.changes_since(self.delivered).into_iter().flatten() {
-            for touched in deliver::take_in(change, &self.context.caches, now) {
-                controller::enqueue(&self.context, &mut self.queue, touched);
-            }
-        }
-        self.delivered = store.version();
+fn seen(change: &Change) -> invariants::Change {
+    invariants::Change {
+        key: (change.resource.kind, change.key.1.clone()),
+        version: change.version,
+        object: change.after.clone(),
     }
 }

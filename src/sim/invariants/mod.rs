@@ -6,6 +6,7 @@
 //! deployment is complete there is no stable revision to protect.
 
 mod colours;
+pub mod conduct;
 mod routes;
 mod sizes;
 #[cfg(test)]
@@ -41,7 +42,9 @@ pub struct Change {
 const REVISION: &str = "sluice.dev/revision";
 
 /// The kinds that the rules speak of.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 9] = [
+    "AnalysisRun",
+    "Deployment",
     "Rollout",
     "ReplicaSet",
     "Pod",
@@ -52,12 +55,32 @@ const KINDS: [&str; 7] = [
 ];
 
 /// Follows the changes of one namespace.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Checker {
     state: State,
 }
 
 impl Checker {
+    /// The objects as they are.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes in a change without a judgement, unless a newer one of the same object is known.
+    pub fn learn(&mut self, change: &Change) {
+        let newer = self.state.get(&change.key).is_some_and(|present| {
+            let version = present["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            version.parse::<u64>().is_ok_and(|version| version > change.version)
+        });
+        if newer || !KINDS.contains(&change.key.0) {
+            return;
+        }
+        match &change.object {
+            Some(object) => self.state.insert(change.key.clone(), object.clone()),
+            None => self.state.remove(&change.key),
+        };
+    }
+
     /// Takes in a change. Returns what it broke.
     pub fn check(&mut self, change: &Change) -> Vec<String> {
         if !KINDS.contains(&change.key.0) {
@@ -175,12 +198,23 @@ impl Step<'_> {
             }
             // What takes weight off a broken stable revision is no fault. Going back to the old
             // revision waits for nothing; going over to the new one does.
-            if stable > had_stable {
+            // From nobody to nobody takes nothing from anybody, and where stable is broken an overtaken
+            // canary makes way for its successor.
+            let from = rollout.canary(self.state);
+            let makes_way = from.revision(self.state).as_deref() != rollout.current_revision()
+                && !self.is_dead(rollout.current_revision());
+            if stable > had_stable && !from.serving(self.state).is_empty() && !makes_way {
                 let to = rollout.stable(self.state);
                 let over = to.revision(self.state).as_deref() == rollout.current_revision();
                 self.serves(&to, stable, over, found);
             }
         }
+    }
+
+    /// Whether a revision has no ready pod.
+    fn is_dead(&self, revision: Option<&str>) -> bool {
+        let labels = revision.map(|revision| (REVISION.to_owned(), revision.to_owned()));
+        revision.is_none() || ready_pods(self.state, &labels.into_iter().collect()).is_empty()
     }
 
     /// Rules 1, 2 and 4 for routes that Sluice added for some requests.
@@ -335,7 +369,8 @@ impl Step<'_> {
                 let reaches = to.revision(self.state).as_deref() == Some(revision);
                 let share = share(desired, weight, self.rollout.total());
                 let need = if self.rollout.sets_scale() { 1 } else { share.max(1) };
-                if reaches && size < need {
+                let missed = weight > 0 || !self.is_dead(Some(revision));
+                if reaches && size < need && missed {
                     found.push(format!(
                         "{} reaches revision {revision} with weight {weight}, and it falls to {size} pods",
                         to.name

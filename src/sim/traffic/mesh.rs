@@ -110,6 +110,11 @@ impl Traffic {
         self.told = told;
     }
 
+    /// All targets begin to count anew.
+    pub fn reset_counters(&mut self) {
+        self.meters.reset();
+    }
+
     /// Takes note of the objects as they are from `now` on, after all requests before. Pods are as
     /// they are at once, shares after the mesh's delay.
     ///

@@ -165,6 +165,13 @@ impl Meters {
         self.all[meter.0].seen.add(latencies);
     }
 
+    /// All begin to count anew.
+    pub(super) fn reset(&mut self) {
+        for meter in &mut self.all {
+            meter.seen = Latencies::default();
+        }
+    }
+
     /// Whether a target is still scraped.
     pub(super) fn is_alive(&self, target: TargetId) -> bool {
         !self.targets[target.0].ended

@@ -1,0 +1,78 @@
+//! A crash at every call of a release, of each strategy: the same end.
+
+use super::{
+    case::{Act, Case, Fault, Layout, Trouble, Wait, What},
+    play::play,
+};
+use sluice::api::Verb;
+
+/// A short release: first deployment, a new version, promotion in full.
+fn case(layout: Layout, steps: usize, trouble: Option<Trouble>) -> Case {
+    let act = |what| Act { what, wait: Wait::Rest, faults: Vec::new() };
+    let mut acts =
+        vec![act(What::Nothing), act(What::Image("2")), act(What::Command(Verb::Promote))];
+    if let Some(what) = trouble {
+        // It lasts as long as its act: the call is counted from the new version on.
+        acts[1].faults.push(Fault { after_ms: 0, for_ms: 3_600_000, what });
+    }
+    Case {
+        seed: 1,
+        layout,
+        replicas: 1,
+        steps,
+        judged: false,
+        dynamic: false,
+        autoscaled: false,
+        users: false,
+        mesh_delay_ms: 100,
+        strict: true,
+        acts,
+    }
+}
+
+fn at_every_call(layout: Layout, steps: usize) {
+    let undisturbed = play(&case(layout, steps, None));
+    assert_eq!(undisturbed.failure, None, "{}", undisturbed.story);
+    let mut call = 0;
+    loop {
+        let mut crashed = false;
+        for carried_out in [false, true] {
+            let trouble = Trouble::Crash { call, carried_out, down_ms: 0 };
+            let played = play(&case(layout, steps, Some(trouble)));
+            let at = format!("crash at call {call}, carried out: {carried_out}");
+            assert_eq!(played.failure, None, "{at}\n{}", played.story);
+            assert_eq!(played.rests, undisturbed.rests, "{at}\n{}", played.story);
+            crashed |= played.story.contains("crashed");
+        }
+        if !crashed {
+            assert!(call > 8, "{layout:?} makes no {call} calls");
+            return;
+        }
+        call += 1;
+    }
+}
+
+#[test]
+fn a_crash_at_every_call_of_a_host_split() {
+    at_every_call(Layout::Hosts, 2);
+}
+
+#[test]
+fn a_crash_at_every_call_of_a_subset_split() {
+    at_every_call(Layout::Subsets, 3);
+}
+
+#[test]
+fn a_crash_at_every_call_of_a_blue_green_release() {
+    at_every_call(Layout::BlueGreen, 3);
+}
+
+#[test]
+fn a_crash_at_every_call_of_a_rolling_release() {
+    at_every_call(Layout::Rolling, 1);
+}
+
+#[test]
+fn a_crash_at_every_call_of_a_canary_by_pods() {
+    at_every_call(Layout::ByPods, 0);
+}

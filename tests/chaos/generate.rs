@@ -1,0 +1,162 @@
+//! From a seed to a case.
+
+use sluice::{api::Verb, sim::mesh::Answers};
+
+use super::case::{Act, Case, Fault, How, KINDS, Layout, Trouble, Wait, What};
+use super::chance::Chance;
+
+const LAYOUTS: [Layout; 11] = [
+    Layout::Hosts,
+    Layout::Subsets,
+    Layout::BlueGreen,
+    Layout::Hosts,
+    Layout::BlueGreenHosts,
+    Layout::Rolling,
+    Layout::ByPods,
+    Layout::AdoptHosts,
+    Layout::Subsets,
+    Layout::AdoptRolling,
+    Layout::BlueGreen,
+];
+
+const VERBS: [Verb; 8] = [
+    Verb::Promote,
+    Verb::PromoteFull,
+    Verb::Abort,
+    Verb::Retry,
+    Verb::Pause,
+    Verb::Resume,
+    Verb::SkipStep,
+    Verb::Restart,
+];
+
+const HOWS: [How; 10] = [
+    How::Conflict,
+    How::TooMany,
+    How::Internal,
+    How::Unavailable,
+    How::Denied,
+    How::Forbidden,
+    How::Timeout,
+    How::Lost,
+    How::AnswerLost,
+    How::Any,
+];
+
+/// The case of a seed.
+pub fn case(seed: u64) -> Case {
+    let chance = &mut Chance::new(seed);
+    let layout = chance.pick(&LAYOUTS);
+    let strict = chance.one_in(2);
+    let users = chance.one_in(3);
+    let judged = users && layout.is_routed() && chance.one_in(2);
+    let dynamic = matches!(layout, Layout::Hosts | Layout::Subsets) && chance.one_in(4);
+    let autoscaled = !strict && chance.one_in(6);
+    let steps = usize::try_from(chance.below(7)).unwrap_or(0);
+    // Without weights there is nothing to judge, and the release waits for a person.
+    let steps = if judged && steps == 5 { 1 } else { steps };
+    let mut acts = vec![Act { what: What::Nothing, wait: Wait::Rest, faults: Vec::new() }];
+    for _ in 0..chance.within(2, 6) {
+        let what = if strict { calm(chance) } else { wild(chance, layout) };
+        let wait = if strict || chance.one_in(3) {
+            Wait::Rest
+        } else {
+            Wait::Millis(chance.pick(&[100, 700, 2_000, 5_000, 15_000, 40_000]))
+        };
+        acts.push(Act { what, wait, faults: Vec::new() });
+    }
+    // The first release begins at once in most cases.
+    if !chance.one_in(4) {
+        acts[1].what = What::Image(chance.pick(&["2", "2", "slow", "bad"]));
+    }
+    let count = chance.within(1, 4);
+    for _ in 0..count {
+        let at = usize::try_from(chance.below(acts.len() as u64)).unwrap_or(0);
+        let fault = fault(chance, strict, judged);
+        acts[at].faults.push(fault);
+    }
+    Case {
+        seed,
+        layout,
+        replicas: chance.within(1, 5),
+        steps,
+        judged,
+        dynamic,
+        autoscaled,
+        users,
+        mesh_delay_ms: chance.pick(&[100, 900]),
+        strict,
+        acts,
+    }
+}
+
+/// What has an end that does not depend on the time at which it happens.
+fn calm(chance: &mut Chance) -> What {
+    match chance.below(10) {
+        0..=2 => What::Image(chance.pick(&["1", "2", "3", "slow", "never"])),
+        3 | 4 => What::Command(Verb::Promote),
+        5 => What::Command(chance.pick(&[Verb::Abort, Verb::PromoteFull, Verb::SkipStep])),
+        6 => What::Command(chance.pick(&VERBS)),
+        7 => What::Scale(chance.within(1, 6)),
+        8 => What::Command(Verb::Promote),
+        _ => What::Paused(chance.one_in(3)),
+    }
+}
+
+fn wild(chance: &mut Chance, layout: Layout) -> What {
+    let number = |number: u64| usize::try_from(number).unwrap_or(1);
+    match chance.below(24) {
+        0..=4 => What::Image(chance.pick(&["1", "2", "3", "slow", "never", "bad", "crash"])),
+        5..=8 => What::Command(chance.pick(&VERBS)),
+        9 => What::Steps(number(chance.below(5))),
+        10 | 11 => What::Scale(chance.within(0, 7)),
+        12 => What::Paused(chance.one_in(2)),
+        13 | 14 => What::Weight(chance.pick(&[0, 1, 33, 99, 100])),
+        15 => What::GitOps,
+        16 => What::SizeByHand(chance.within(0, 6)),
+        17 => What::DeletePods(number(chance.within(1, 3))),
+        18 => What::Evict(number(chance.within(1, 3))),
+        19 => What::DeleteSet { stable: chance.one_in(3) },
+        20 if layout.is_adopted() || chance.one_in(3) => What::DeleteRollout,
+        21 => What::Quota(chance.within(1, 8)),
+        22 => What::Load(i64::try_from(chance.within(50, 900)).unwrap_or(100)),
+        _ => What::NoQuota,
+    }
+}
+
+fn fault(chance: &mut Chance, strict: bool, judged: bool) -> Fault {
+    let how = chance.pick(&HOWS);
+    let mut kinds = || {
+        let some = KINDS.iter().copied().filter(|_| chance.one_in(4));
+        let some: Vec<&'static str> = some.collect();
+        if some.is_empty() { vec![chance.pick(&KINDS)] } else { some }
+    };
+    let kinds = kinds();
+    let ways = if strict { 9 } else { 12 };
+    let what = match chance.below(ways) {
+        0 => Trouble::Calls { percent: chance.pick(&[10, 40, 70]), how },
+        1 => Trouble::OneCall { call: chance.below(25), how },
+        2 | 3 => Trouble::Crash {
+            call: chance.below(25),
+            carried_out: chance.one_in(2),
+            down_ms: chance.pick(&[0, 0, 500, 20_000]),
+        },
+        4 => Trouble::Deposed { call: chance.below(25) },
+        5 => Trouble::Late { kinds, ms: chance.pick(&[50, 400, 3_000, 15_000]) },
+        6 => Trouble::Deaf { kinds },
+        7 => Trouble::Twice,
+        8 => Trouble::Clock(chance.pick(&[-5, -1, 2, 30])),
+        9 if judged => Trouble::Prometheus(chance.pick(&[
+            Answers::Unavailable,
+            Answers::Error,
+            Answers::TooLate,
+            Answers::Page,
+            Answers::Empty,
+            Answers::NaN,
+        ])),
+        10 => Trouble::Counters,
+        _ => Trouble::Istiod,
+    };
+    let for_ms = chance.pick(&[500, 4_000, 20_000, 60_000]);
+    Fault { after_ms: chance.pick(&[0, 0, 300, 1_500, 6_000]), for_ms, what }
+}
