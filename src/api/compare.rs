@@ -26,7 +26,7 @@ pub struct Compare {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub errors: Option<String>,
-    /// Label whose value tells the revisions apart. Default destination_canonical_revision.
+    /// Label whose value tells the revisions apart. Default `destination_canonical_revision`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
     pub label: Option<String>,

@@ -15,8 +15,8 @@ use crate::{
 /// Whether the step is done; aborts, goes on or asks a person when its time is over.
 pub(super) fn is_done(world: &World, draft: &mut Draft, hold: &Hold) -> bool {
     let run = runs::background_run(world, draft);
-    let held = draft.status.pauses.iter().find(|pause| pause.reason == PauseReason::Hold);
-    let Some(held) = held.cloned() else {
+    let begun = draft.status.pauses.iter().find(|pause| pause.reason == PauseReason::Hold);
+    let Some(begun) = begun.cloned() else {
         draft.status.pauses.push(PauseStatus {
             reason: PauseReason::Hold,
             started_at: world.now,
@@ -25,13 +25,13 @@ pub(super) fn is_done(world: &World, draft: &mut Draft, hold: &Hold) -> bool {
         });
         return is_done(world, draft, hold);
     };
-    let lacks = lacks(run, &held);
-    let earliest = hold.at_least.unwrap_or_default().after(held.started_at);
+    let lacks = lacks(run, &begun);
+    let earliest = hold.at_least.unwrap_or_default().after(begun.started_at);
     let early = earliest > world.now;
     if lacks.is_none() && !early {
         return true;
     }
-    let end = hold.at_most.map(|limit| limit.after(held.started_at));
+    let end = hold.at_most.map(|limit| limit.after(begun.started_at));
     for at in [Some(earliest), end].into_iter().flatten().filter(|at| *at > world.now) {
         draft.check_at(at);
     }
@@ -60,7 +60,7 @@ fn seen((metric, comparison): (&str, &Comparison)) -> (String, u64) {
 }
 
 /// What a comparison still lacks; nothing when all are conclusive.
-fn lacks(run: Option<&Run>, held: &PauseStatus) -> Option<String> {
+fn lacks(run: Option<&Run>, begun: &PauseStatus) -> Option<String> {
     let Some(run) = run else { return Some("the analysis has not begun".to_owned()) };
     // One that ends after so many good looks says itself when it has seen enough.
     if run.phase() == Verdict::Successful {
@@ -70,7 +70,7 @@ fn lacks(run: Option<&Run>, held: &PauseStatus) -> Option<String> {
         return Some("nothing is compared yet".to_owned());
     }
     run.comparisons().find_map(|(metric, comparison)| {
-        let before = held.canary_requests.get(metric).copied().unwrap_or(0);
+        let before = begun.canary_requests.get(metric).copied().unwrap_or(0);
         let here = comparison.canary.requests.saturating_sub(before);
         let why = match comparison.finding {
             ComparisonFinding::Worse => "the canary is worse".to_owned(),

@@ -24,6 +24,7 @@ mod app;
 mod autoscaler;
 mod budgets;
 mod commands;
+mod compared;
 mod conformance;
 mod contested;
 mod crashes;

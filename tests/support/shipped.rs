@@ -217,7 +217,7 @@ async fn judged(run: &AnalysisRunSpec, metric: &str, http: &HttpClients, url: &s
         let began = now - SignedDuration::from_mins(10);
         let comparing = Comparing { compare: found, before: None, began };
         let read = compare(provider, comparing, &run.args, &secrets, http, Some(url), now).await;
-        let Reading::Counted(counted) = read else { panic!("{read:?}") };
+        let Reading::Counted(counted) = read else { unreachable!("{read:?}") };
         return look(metric, found, 1, None, &counted, now).1;
     }
     let reading = measure(provider, &run.args, &secrets, http, Some(url), now).await;

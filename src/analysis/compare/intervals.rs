@@ -56,7 +56,7 @@ pub struct Counted {
 }
 
 /// The time in which an incident shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recent {
     /// Canary and stable over two minutes.
     pub long: (Totals, Totals),

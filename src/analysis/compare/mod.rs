@@ -117,7 +117,7 @@ pub fn look(
         in_doubt: found.ln_evidence >= DOUBT.ln(),
         scrape_interval: scrape_interval(counted.scrape),
         read_until: counted.known.read_until.and_then(|at| Timestamp::from_millisecond(at).ok()),
-        canary_seen: canary_seen.or(before.and_then(|before| before.canary_seen)),
+        canary_seen: canary_seen.or_else(|| before.and_then(|before| before.canary_seen)),
         read_seconds: counted.known.seconds,
         reporter: counted.known.reporter.clone(),
         memory: memory_of(&state),

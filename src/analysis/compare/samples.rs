@@ -135,12 +135,14 @@ pub fn growths(counters: &[Counter], from: i64, scrape: i64) -> Vec<Growth> {
     let scrapes = scrapes(counters);
     let begins = |target: &str| scrapes.get(target).and_then(|times| times.first().copied());
     let earliest = scrapes.values().filter_map(|times| times.first()).min().copied();
+    // Targets that are scraped from the same moment on begin up to one scrape apart.
+    let late = scrape + scrape / 2;
     let mut growths = Vec::new();
     for counter in counters {
         let Some(&(first, _)) = counter.samples.first() else { continue };
-        let cut_off = first <= from + scrape + scrape / 2;
+        let cut_off = first <= from + late;
         let target_is_older = begins(&counter.target).is_some_and(|begins| begins < first);
-        let others_are_older = earliest.is_some_and(|earliest| earliest + scrape / 2 < first);
+        let others_are_older = earliest.is_some_and(|earliest| earliest + late < first);
         let mut last = (!cut_off && (target_is_older || others_are_older)).then_some(0.0);
         for &(at, value) in &counter.samples {
             let grown = match last {

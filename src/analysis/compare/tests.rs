@@ -157,7 +157,7 @@ fn what_is_wrong_is_named() {
 fn selectors_ask_for_the_two_revisions_alone() {
     let query = |yaml: &str| {
         let compare = compare_of(&metric(yaml));
-        query::queries(&compare, Span::from_secs(360)).into_iter().map(|(text, _)| text).collect()
+        query::queries(&compare, Span::from_mins(6)).into_iter().map(|(text, _)| text).collect()
     };
     let arms = "label: v, canary: c, stable: s";
     let found: Vec<String> = query(&format!("{{requests: r, errors: 'e{{a=\"b\",}}', {arms}}}"));
