@@ -85,7 +85,7 @@ fn is_custom(key: &(&'static Resource, String)) -> bool {
 /// Changes one of the strange namespace's custom objects, whichever there are now.
 fn plant(
     simulation: &mut Simulation,
-    which: &prop::sample::Index,
+    which: prop::sample::Index,
     mutations: &[Mutation],
 ) -> Value {
     let mut custom: Vec<(&'static Resource, String)> = Vec::new();
@@ -111,7 +111,7 @@ fn plant(
     after
 }
 
-fn play(base: &str, moment: i64, which: &prop::sample::Index, mutations: &[Mutation]) {
+fn play(base: &str, moment: i64, which: prop::sample::Index, mutations: &[Mutation]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut simulation =
@@ -167,6 +167,6 @@ proptest! {
         which in any::<prop::sample::Index>(),
         mutations in mutations(),
     ) {
-        play(base, moment, &which, &mutations);
+        play(base, moment, which, &mutations);
     }
 }
