@@ -83,11 +83,7 @@ fn is_custom(key: &(&'static Resource, String)) -> bool {
 }
 
 /// Changes one of the strange namespace's custom objects, whichever there are now.
-fn plant(
-    simulation: &mut Simulation,
-    which: prop::sample::Index,
-    mutations: &[Mutation],
-) -> Value {
+fn plant(simulation: &mut Simulation, which: prop::sample::Index, mutations: &[Mutation]) -> Value {
     let mut custom: Vec<(&'static Resource, String)> = Vec::new();
     for resource in [
         &resource::ROLLOUT,
