@@ -75,6 +75,42 @@ fn a_good_version_goes_through() {
     });
 }
 
+/// Compared with stable over the same minutes.
+const COMPARED: &str = "
+scaleDownDelay: 0s
+abortScaleDownDelay: 1s
+analysis: {templates: [{templateName: compare-errors, clusterScope: true}]}
+steps: [{setWeight: 30}, {pause: {duration: 20s}}]
+";
+
+#[test]
+fn an_incident_in_both_versions_holds_the_release_and_blames_nobody() {
+    play("judged-incident", async |stage| {
+        let shop = stage.shop(Layout::Hosts, COMPARED).image("shop:v1-errors10");
+        stage.open_shop(&shop).await;
+        stage.release(&shop, "shop:v2-errors10").await;
+        stage
+            .until("the incident to be found", |seen| {
+                let mut runs = seen.all("AnalysisRun").map(|run| run["status"].to_string());
+                runs.any(|status| status.contains("shared incident")).then_some(())
+            })
+            .await;
+        // Beyond the pause that would have ended the step.
+        stage.until_answered(6000).await;
+        {
+            let seen = stage.seen();
+            let status = &seen.get("Rollout", "shop")["status"];
+            assert!(status["abort"].is_null(), "{status:#}");
+            assert_eq!(status["weights"]["canary"], 30, "{status:#}");
+        }
+        stage.user.sluice("abort shop --reason incident").await.expect("abort");
+        stage.until_rolled_back("shop").await;
+        let closed = stage.close("judged: 10 % errors in both versions").await;
+        let note = "held as a shared incident, until a person aborted";
+        closed.shared(&stage.weights(), "v2").lost_at_most(0, note);
+    });
+}
+
 fn judged_shop(stage: &Stage) -> Shop {
     stage.shop(Layout::Hosts, JUDGED).image(GOOD)
 }
