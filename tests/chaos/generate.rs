@@ -128,7 +128,12 @@ fn fault(chance: &mut Chance, strict: bool, judged: bool) -> Fault {
     let mut kinds = || {
         let some = KINDS.iter().copied().filter(|_| chance.one_in(4));
         let some: Vec<&'static str> = some.collect();
-        if some.is_empty() { vec![chance.pick(&KINDS)] } else { some }
+        match () {
+            // An API server that restarts ends all watches.
+            () if chance.one_in(3) => KINDS.to_vec(),
+            () if some.is_empty() => vec![chance.pick(&KINDS)],
+            () => some,
+        }
     };
     let kinds = kinds();
     let ways = if strict { 9 } else { 12 };

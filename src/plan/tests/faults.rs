@@ -3,7 +3,7 @@
 use super::model::{Behaviour, Model, rollout, steps, subset_rollout};
 use crate::{
     api::{Phase, Verb},
-    plan::plan,
+    plan::{Write, plan, refused},
 };
 
 /// Plays the release and dies after the `n`-th write; the next look begins from what is there.
@@ -124,4 +124,25 @@ fn a_crash_after_any_write_while_overtaking_ends_the_same() {
         }
         n += 1;
     }
+}
+
+#[test]
+fn a_refused_status_takes_no_note_of_a_new_template() {
+    let mut model = Model::healthy(body(false));
+    model.set_image("web:2");
+    let plan = refused(&model.world, "write the status: forbidden");
+    model.carry_out(&plan, usize::MAX);
+    model.run_until(Phase::Healthy);
+    assert_eq!(model.stable(), Model::revision_of("web:2"));
+}
+
+#[test]
+fn a_pod_that_is_ready_in_the_future_of_our_clock_is_looked_at_again() {
+    let mut model = Model::healthy(body(false));
+    model.settle();
+    let ready = model.world.now + jiff::SignedDuration::from_secs(5);
+    model.world.revisions[0].pods[0].ready_since = Some(ready);
+    let next = plan(&model.world);
+    assert!(next.next_check.is_some_and(|at| at <= ready), "{:?}", next.next_check);
+    assert!(!next.actions.iter().any(|action| matches!(action.write, Write::Scale { .. })));
 }
