@@ -88,7 +88,7 @@ impl Cluster {
     /// this controller from others.
     pub async fn another_kubeconfig(&self, name: &str) -> PathBuf {
         let kubeconfig = self.folder.join(format!("{name}.kubeconfig"));
-        let token = controller_token(&self.admin).await;
+        let token = token(&self.admin, CONTROLLER).await;
         write_kubeconfig(&self.admin.kubeconfig, &token, &kubeconfig);
         kubeconfig
     }
