@@ -157,6 +157,6 @@ impl Scenario {
     /// Releases another image and waits until the controller has seen it.
     pub async fn release(&self, app: &App, image: &str) -> Value {
         self.user.apply(&app.clone().image(image).rollout()).await;
-        self.until_status(&app.name, "the new revision", |_| true).await
+        self.until_asked_for(&app.name, image).await
     }
 }

@@ -155,7 +155,7 @@ impl Stage {
     pub async fn release(&self, shop: &Shop, image: &str) -> Value {
         let rollout = shop.clone().image(image).rollout().to_string();
         self.user.apply(&rollout).await;
-        self.until_status("shop", "the new revision", |_| true).await
+        self.until_asked_for("shop", image).await
     }
 
     /// Waits until the routes give the new version this weight.

@@ -88,6 +88,20 @@ impl Namespace {
         .await
     }
 
+    /// Waits until the controller has looked at a Rollout whose pods have this image: the watch that
+    /// is waited on may show the edit late.
+    pub async fn until_asked_for(&self, name: &str, image: &str) -> Value {
+        let what = format!("the controller to see {image}");
+        self.until(&what, |seen| {
+            let rollout = seen.get("Rollout", name);
+            let asked = &rollout["spec"]["template"]["spec"]["containers"][0]["image"];
+            let status = &rollout["status"];
+            let observed = status["observedGeneration"] == rollout["metadata"]["generation"];
+            (*asked == *image && observed).then(|| status.clone())
+        })
+        .await
+    }
+
     /// Waits until the spec's revision is stable and everything has settled.
     pub async fn until_released(&self, name: &str) -> Value {
         self.until_status(name, "the end of the release", |status| {
