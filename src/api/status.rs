@@ -85,8 +85,9 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::optional_time_schema")]
     pub restarted_at: Option<Timestamp>,
-    /// What was taken over and is given back when it is not named any more: `Service/NAME`,
-    /// `DestinationRule/NAME/SUBSET`.
+    /// What is in use and no other Rollout's: `Service/NAME`, `DestinationRule/NAME/SUBSET`,
+    /// `VirtualService/NAMESPACE/NAME/ROUTE`, `Deployment/NAME`. Marks on it are taken off when it
+    /// is not named any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<String>,
     /// The last command that was carried out or refused.

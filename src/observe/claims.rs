@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::cache::Key;
 use crate::{
-    api::RolloutSpec,
+    api::{RolloutSpec, RolloutStatus},
     world::{Program, WorkloadKind},
 };
 
@@ -32,6 +32,23 @@ impl Named {
     /// Whether only one Rollout may name it. VirtualServices are shared: their routes are not.
     fn is_exclusive(&self) -> bool {
         !matches!(self, Self::VirtualService(_))
+    }
+
+    /// Whether the Rollout with this status has it in use.
+    fn is_held(&self, status: &RolloutStatus) -> bool {
+        let has = |item: String| status.held.contains(&item);
+        match self {
+            Self::Service((_, name)) => has(format!("Service/{name}")),
+            Self::DestinationRule((_, name)) => {
+                let subset = format!("DestinationRule/{name}/");
+                status.held.iter().any(|item| item.starts_with(&subset))
+            }
+            Self::Route((owner, name), route) => {
+                has(format!("VirtualService/{owner}/{name}/{route}"))
+            }
+            Self::Workload(kind, (_, name)) => has(format!("{}/{name}", kind.as_str())),
+            Self::VirtualService(_) => false,
+        }
     }
 
     fn text(&self) -> String {
@@ -59,28 +76,56 @@ pub(super) struct Claims {
 
 #[derive(Debug, Default)]
 struct Inner {
-    by_rollout: BTreeMap<Key, (Option<Timestamp>, BTreeSet<Named>)>,
+    by_rollout: BTreeMap<Key, Claim>,
     by_object: BTreeMap<Named, BTreeSet<Key>>,
 }
 
+/// What a Rollout names, and by what right.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Claim {
+    created: Option<Timestamp>,
+    named: BTreeSet<Named>,
+    /// What of it the Rollout has in use.
+    held: BTreeSet<Named>,
+}
+
+impl Claim {
+    fn new(
+        namespace: &str,
+        created: Option<Timestamp>,
+        spec: &RolloutSpec,
+        status: &RolloutStatus,
+    ) -> Self {
+        let named = named(namespace, spec);
+        let held = named.iter().filter(|object| object.is_held(status)).cloned().collect();
+        Self { created, named, held }
+    }
+
+    /// What decides who has `object`, the least first: a Rollout that uses it is never disturbed by
+    /// one that does not, be that older; times of creation have whole seconds, so that two from one
+    /// pipeline may have the same.
+    fn rank(&self, object: &Named) -> (bool, Option<Timestamp>) {
+        (!self.held.contains(object), self.created)
+    }
+}
+
 impl Claims {
-    /// Takes in what a Rollout names; an empty spec forgets it. Returns the other Rollouts that name
-    /// something of what it names or named: their verdict on the claim may have changed.
+    /// Takes in what a Rollout names; without a spec it is forgotten. Returns the other Rollouts that
+    /// name something of what it names or named: their verdict on the claim may have changed.
     pub(super) fn set(
         &self,
         rollout: &Key,
         created: Option<Timestamp>,
-        spec: Option<&RolloutSpec>,
+        content: Option<(&RolloutSpec, &RolloutStatus)>,
     ) -> BTreeSet<Key> {
-        let named = spec.map(|spec| named(&rollout.0, spec)).unwrap_or_default();
+        let claim = content
+            .map(|(spec, status)| Claim::new(&rollout.0, created, spec, status))
+            .unwrap_or_default();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let before = inner.by_rollout.remove(rollout).map(|(_, named)| named).unwrap_or_default();
-        if before == named {
-            inner.by_rollout.insert(rollout.clone(), (created, named));
-            return BTreeSet::new();
-        }
+        let before = inner.by_rollout.remove(rollout).unwrap_or_default();
+        let changed = before != claim;
         let mut others = BTreeSet::new();
-        for object in &before {
+        for object in &before.named {
             if let Some(rollouts) = inner.by_object.get_mut(object) {
                 rollouts.remove(rollout);
                 others.extend(rollouts.iter().cloned());
@@ -89,16 +134,16 @@ impl Claims {
                 }
             }
         }
-        for object in &named {
+        for object in &claim.named {
             let rollouts = inner.by_object.entry(object.clone()).or_default();
             others.extend(rollouts.iter().cloned());
             rollouts.insert(rollout.clone());
         }
-        if !named.is_empty() {
-            inner.by_rollout.insert(rollout.clone(), (created, named));
+        if !claim.named.is_empty() {
+            inner.by_rollout.insert(rollout.clone(), claim);
         }
         others.remove(rollout);
-        others
+        if changed { others } else { BTreeSet::new() }
     }
 
     /// Whether any Rollout names a workload of this kind.
@@ -113,28 +158,29 @@ impl Claims {
         inner.by_object.get(object).cloned().unwrap_or_default()
     }
 
-    /// What older Rollouts claim of that which `rollout` names, as sentences, and whether the workload
-    /// is among it. `may_claim` says whether a Rollout may claim routes of a VirtualService at all.
+    /// What others with a better right claim of that which `rollout` names, as sentences, and whether
+    /// the workload is among it. `may_claim` says whether a Rollout may claim routes of a
+    /// VirtualService at all.
     pub(super) fn against(
         &self,
         rollout: &Key,
-        created: Option<Timestamp>,
         may_claim: &dyn Fn(&Key, &Key) -> bool,
     ) -> (Vec<String>, bool) {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let named = inner.by_rollout.get(rollout).map(|(_, named)| named);
         let (mut found, mut workload) = (Vec::new(), false);
-        for object in named.into_iter().flatten().filter(|object| object.is_exclusive()) {
+        let Some(ours) = inner.by_rollout.get(rollout) else { return (found, workload) };
+        for object in ours.named.iter().filter(|object| object.is_exclusive()) {
             for other in inner.by_object.get(object).into_iter().flatten() {
-                let Some((theirs, _)) = inner.by_rollout.get(other) else { continue };
+                let Some(theirs) = inner.by_rollout.get(other) else { continue };
                 let counts = match object {
                     Named::Route(service, _) => may_claim(other, service),
                     _ => true,
                 };
-                if counts && other != rollout && (*theirs, other) < (created, rollout) {
+                let first = (theirs.rank(object), other) < (ours.rank(object), rollout);
+                if counts && other != rollout && first {
                     workload |= matches!(object, Named::Workload(..));
                     found.push(format!(
-                        "{} is claimed by Rollout {}/{}, which is older; name another one",
+                        "{} is claimed by Rollout {}/{}, which was first; name another one",
                         object.text(),
                         other.0,
                         other.1

@@ -313,9 +313,9 @@ impl Caches {
     fn reclaim(&self, key: &Key) -> BTreeSet<Touched> {
         let entry = self.rollouts.get(&key.0, &key.1);
         let parsed = entry.as_ref().and_then(|entry| entry.value.parsed.as_ref().ok());
-        let spec = parsed.map(|(spec, _)| &**spec);
+        let content = parsed.map(|(spec, status)| (&**spec, &**status));
         let created = entry.as_ref().and_then(|entry| entry.value.created);
-        self.claims.set(key, created, spec).into_iter().map(Touched::Rollout).collect()
+        self.claims.set(key, created, content).into_iter().map(Touched::Rollout).collect()
     }
 
     /// Who must look when the object at `key` changes, as far as the caches know it.

@@ -200,7 +200,7 @@ impl Caches {
             Some((name.to_owned(), self.destination_rule(namespace, name)?))
         });
         let workload = self.workload(namespace, &spec);
-        let (rival_claims, workload_is_rivals) = self.rivals(key, seen.created);
+        let (rival_claims, workload_is_rivals) = self.rivals(key);
         let current = rollout.status.current_revision.as_deref();
         let current = revisions.iter().find(|set| Some(set.revision.as_str()) == current);
         let (template, fingerprint, selector) = match (&workload, current) {
@@ -251,10 +251,10 @@ impl Caches {
         }
     }
 
-    /// What older Rollouts claim of that which this one names. A claim on a VirtualService of
+    /// What Rollouts that were first claim of that which this one names. A claim on a VirtualService of
     /// another namespace counts only with its owner's consent, else anybody could block its releases.
-    fn rivals(&self, key: &Key, created: Option<Timestamp>) -> (Vec<String>, bool) {
-        self.claims.against(key, created, &|rival, (owner, name)| {
+    fn rivals(&self, key: &Key) -> (Vec<String>, bool) {
+        self.claims.against(key, &|rival, (owner, name)| {
             let route = self.virtual_services.get(owner, name);
             rival.0 == *owner
                 || route.is_some_and(|entry| world::consents(&entry.value.object, &rival.0))

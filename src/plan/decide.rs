@@ -15,7 +15,7 @@ pub(super) fn decide(
     traffic: Option<&Traffic>,
     problems: &[Problem],
 ) {
-    // Without readable routes, or with routes that an older Rollout claims, none of them is touched.
+    // Without readable routes, or with anything that another Rollout claims, none of them is touched.
     let Some(traffic) = traffic.filter(|_| world.rival_claims.is_empty()) else {
         keep_stable(world, draft, None);
         return;

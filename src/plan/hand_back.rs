@@ -1,8 +1,8 @@
 //! What was taken over is given back: when a Rollout is deleted, or names it no longer.
 //!
 //! Taken over are the selectors of Services and the labels of subsets, to which the revision was
-//! added, and the pods of a workload. `status.held` remembers the first two; a finalizer keeps the
-//! Rollout until all of it is back (lesson 42).
+//! added, and the pods of a workload. `status.held` remembers them; a finalizer keeps the Rollout
+//! until all of it is back (lesson 42).
 
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ const ORPHAN: &str = "orphan";
 /// The finalizer of `kubectl delete --cascade=foreground`: our pods go at once, whoever waits.
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// What the spec names of that which is held.
+/// What the spec names, of all that no two Rollouts may have.
 fn named(world: &World) -> Vec<String> {
     let program = &world.program;
     let services = program.stable_service.iter().chain(&program.canary_service);
@@ -38,7 +38,23 @@ fn named(world: &World) -> Vec<String> {
             named.push(format!("DestinationRule/{}/{subset}", rule.name));
         }
     }
+    let references = program.istio().into_iter().flat_map(|istio| &istio.virtual_services);
+    let managed = program.traffic.iter().flat_map(|traffic| &traffic.managed_routes);
+    for (reference, _) in references.zip(&world.routes).filter(|(_, route)| route.is_some()) {
+        let owner = reference.namespace.as_ref().unwrap_or(&world.rollout.namespace);
+        let routes = reference.routes.iter().chain(managed.clone().map(|route| &route.name));
+        let held = routes.map(|route| format!("VirtualService/{owner}/{}/{route}", reference.name));
+        named.extend(held);
+    }
+    if let (Some(reference), Some(_)) = (&world.rollout.spec.workload_ref, world.workload.found()) {
+        named.push(format!("{}/{}", reference.kind, reference.name));
+    }
     named
+}
+
+/// Whether a held item carries a mark of ours, which only this controller takes off again.
+fn is_marked(item: &str) -> bool {
+    item.starts_with("Service/") || item.starts_with("DestinationRule/")
 }
 
 /// Keeps `status.held` and the finalizer, and gives back what the spec does not name any more.
@@ -47,6 +63,10 @@ pub(super) fn keep_account(world: &World, draft: &mut Draft) {
     let gone: Vec<String> =
         draft.status.held.iter().filter(|held| !named.contains(held)).cloned().collect();
     let mut held = named;
+    if !world.rival_claims.is_empty() {
+        // Naming what another Rollout has is not having it.
+        held.retain(|item| draft.status.held.contains(item));
+    }
     for item in gone {
         if let Some(write) = release(world, &item) {
             draft.cleanup.push(Action { write, why: messages::released(&item) });
@@ -55,7 +75,7 @@ pub(super) fn keep_account(world: &World, draft: &mut Draft) {
     }
     draft.status.held = held;
     let reference = world.rollout.spec.workload_ref.as_ref();
-    let needed = !draft.status.held.is_empty()
+    let needed = draft.status.held.iter().any(|item| is_marked(item))
         || reference.is_some_and(|reference| reference.scale_down != ScaleDown::Never);
     let present = world.rollout.finalizers.iter().any(|finalizer| finalizer == FINALIZER);
     let write = Write::Finalizer { present: needed };

@@ -81,7 +81,7 @@ pub struct World {
     pub cluster_templates: BTreeMap<String, Arc<AnalysisTemplateSpec>>,
     /// AnalysisRuns of the Rollout, by name.
     pub runs: BTreeMap<String, Run>,
-    /// What older Rollouts already claim, as `Service web is claimed by Rollout shop/a`.
+    /// What Rollouts that were first claim, as `Service web is claimed by Rollout shop/a`.
     pub rival_claims: Vec<String>,
     /// Whether the workload is among it: its size is theirs to change.
     pub workload_is_rivals: bool,
