@@ -5,6 +5,8 @@
 //! `SLUICE_CHAOS_SEED=17 cargo test --test chaos lives` replays one seed; `make chaos SEEDS=1..5000` runs
 //! many. `docs/chaos.md` says more.
 
+#![allow(clippy::print_stdout, reason = "a list of seeds, and a story that was asked for")]
+
 #[path = "chaos/acts.rs"]
 mod acts;
 #[path = "chaos/case.rs"]

@@ -315,7 +315,7 @@ impl Simulation {
         self.mesh.follow(&store, &changes);
         drop(store);
         let wrong = SignedDuration::from_micros(self.wrong.load(Ordering::Relaxed));
-        let clock = self.now().checked_add(wrong).unwrap_or(self.now());
+        let clock = self.now().checked_add(wrong).unwrap_or_else(|_| self.now());
         let knows_all = self.controller.as_ref().is_none_or(|running| running.inbox.is_empty());
         let mut reasons = locked(&self.reasons.by_version);
         for change in changes {

@@ -17,6 +17,7 @@ pub enum Layout {
 }
 
 /// A Rollout and its life.
+#[allow(clippy::struct_excessive_bools, reason = "settings that a shrink turns off one by one")]
 #[derive(Clone, Debug)]
 pub struct Case {
     pub seed: u64,
@@ -52,7 +53,7 @@ pub enum Wait {
     Millis(u64),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Nothing,
     /// Tag of the new image; what it does is in `VERSIONS`.
@@ -81,14 +82,14 @@ pub enum What {
 }
 
 /// A fault, counted from its act.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub after_ms: u64,
     pub for_ms: u64,
     pub what: Trouble,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// A share of the calls.
     Calls {

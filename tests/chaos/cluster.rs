@@ -191,9 +191,10 @@ pub fn normal(simulation: &Simulation) -> Value {
         let set = view.all("ReplicaSet").into_iter().find(|set| {
             !revision.is_null() && set["metadata"]["labels"]["sluice.dev/revision"] == *revision
         });
-        set.map_or(revision.clone(), |set| {
-            set["spec"]["template"]["spec"]["containers"][0]["image"].clone()
-        })
+        set.map_or_else(
+            || revision.clone(),
+            |set| set["spec"]["template"]["spec"]["containers"][0]["image"].clone(),
+        )
     };
     let rollout = view.get("Rollout", "web");
     let status = &rollout["status"];

@@ -94,11 +94,10 @@ pub fn case(seed: u64) -> Case {
 fn calm(chance: &mut Chance) -> What {
     match chance.below(10) {
         0..=2 => What::Image(chance.pick(&["1", "2", "3", "slow", "never"])),
-        3 | 4 => What::Command(Verb::Promote),
+        3 | 4 | 8 => What::Command(Verb::Promote),
         5 => What::Command(chance.pick(&[Verb::Abort, Verb::PromoteFull, Verb::SkipStep])),
         6 => What::Command(chance.pick(&VERBS)),
         7 => What::Scale(chance.within(1, 6)),
-        8 => What::Command(Verb::Promote),
         _ => What::Paused(chance.one_in(3)),
     }
 }

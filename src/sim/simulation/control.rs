@@ -66,7 +66,7 @@ pub(super) struct Simulated(pub(super) Time, pub(super) Arc<AtomicI64>);
 impl Clock for Simulated {
     fn now(&self) -> Timestamp {
         let wrong = SignedDuration::from_micros(self.1.load(Ordering::Relaxed));
-        self.0.now().checked_add(wrong).unwrap_or(self.0.now())
+        self.0.now().checked_add(wrong).unwrap_or_else(|_| self.0.now())
     }
 }
 
@@ -274,7 +274,7 @@ impl Simulation {
             self.crashed = true;
         } else if self.wire.is_deposed(number) {
             self.say("world", "controller", "lost the lease to another");
-            let until = self.now().checked_add(AFTERLIFE).unwrap_or(self.now());
+            let until = self.now().checked_add(AFTERLIFE).unwrap_or_else(|_| self.now());
             self.former.extend(self.controller.take().map(|former| (until, former)));
             self.start_controller().await;
         }
