@@ -5,6 +5,7 @@
 //! `SLUICE_CHAOS_SEED=17 cargo test --test chaos lives` replays one seed; `make chaos SEEDS=1..5000` runs
 //! many. `docs/chaos.md` says more.
 #![allow(clippy::print_stdout, reason = "a seed that fails tells how to play it again")]
+#![allow(clippy::print_stdout, reason = "a list of seeds, and a story that was asked for")]
 
 #[path = "chaos/acts.rs"]
 mod acts;
@@ -45,7 +46,7 @@ const SEEDS: &str = "SLUICE_CHAOS_SEEDS";
 const LIST: &str = "SLUICE_CHAOS_LIST";
 
 /// The seeds that run with all other tests.
-const USUAL: RangeInclusive<u64> = 1..=160;
+const USUAL: RangeInclusive<u64> = 1..=140;
 
 #[test]
 fn random_lives_end_well() {

@@ -75,10 +75,18 @@ pub fn case(seed: u64) -> Case {
         let fault = fault(chance, strict, judged);
         acts[at].faults.push(fault);
     }
+    let replicas = chance.within(1, 5);
+    // What was adopted is given back in every other life.
+    if layout.is_adopted()
+        && seed.is_multiple_of(2)
+        && let Some(last) = acts.last_mut()
+    {
+        last.what = What::DeleteRollout;
+    }
     Case {
         seed,
         layout,
-        replicas: chance.within(1, 5),
+        replicas,
         steps,
         judged,
         dynamic,

@@ -10,7 +10,7 @@ impl Deed<'_> {
     /// What a new status of a Rollout says of the release.
     pub(super) fn release(&self, found: &mut Vec<String>) {
         let (before, after) = (&self.before["status"], &self.after["status"]);
-        if before == after {
+        if before == after || self.after.is_null() {
             self.handed_back(found);
             return;
         }
@@ -190,6 +190,14 @@ impl Deed<'_> {
         let others = finalizers(self.before);
         let orphans = others.iter().any(|name| name == "orphan" || name == "foregroundDeletion");
         let going = !self.before["metadata"]["deletionTimestamp"].is_null();
+        // With `--cascade=orphan` the pods stay, and what selects them.
+        let orphans = orphans
+            || self.state.iter().any(|(key, set)| {
+                key.0 == "ReplicaSet"
+                    && set["metadata"]["labels"][REVISION]
+                        == self.before["status"]["stableRevision"]
+                    && set["metadata"]["ownerReferences"][0].is_null()
+            });
         if !going || orphans || !held(self.before) || held(self.after) {
             return;
         }
