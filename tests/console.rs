@@ -83,7 +83,7 @@ async fn play(scenario: &Scenario, objects: &[Value], session: &[Line]) -> Resul
             }
             Line::Command(line) => {
                 let _ = writeln!(screen, "$ {line}");
-                let (shown, result) = command(&mut cluster, line).await?;
+                let (shown, result) = Box::pin(command(&mut cluster, line)).await?;
                 screen.push_str(&shown);
                 let exit = result.unwrap_or_else(|failure| {
                     let _ = writeln!(screen, "error: {}", failure.text);

@@ -146,10 +146,10 @@ pub struct Status {
     /// JSON: one object, or while waiting one on a line for each change
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<StatusOutput>,
-    /// Adds a summary in Markdown to this file at the end, for example "$GITHUB_STEP_SUMMARY"
+    /// Adds a summary in Markdown to this file at the end, for example `"$GITHUB_STEP_SUMMARY"`
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
-    /// Writes a JUnit file at the end: the release and each metric as test cases
+    /// Writes a `JUnit` file at the end: the release and each metric as test cases
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 }
@@ -157,7 +157,7 @@ pub struct Status {
 impl Status {
     /// What to wait for, if at all.
     pub fn goal(&self) -> Option<Goal> {
-        self.goal.or(self.watch.then_some(Goal::Turn))
+        self.goal.or_else(|| self.watch.then_some(Goal::Turn))
     }
 }
 

@@ -74,6 +74,7 @@ pub async fn run(session: &mut Session<'_>, flags: &Flags) -> Result<Exit, Failu
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failure(errors: Vec<String>) -> Failure {
     Failure::plain(errors.join("\nerror: "))
 }
@@ -134,8 +135,7 @@ fn text(report: &Report, style: Style) -> String {
     if none {
         text.push_str("nothing is written\n");
     }
-    text.push_str(&format!("\n{}\n", report.ending()));
-    text
+    format!("{text}\n{}\n", report.ending())
 }
 
 fn document(report: &Report) -> Value {
