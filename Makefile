@@ -27,6 +27,7 @@ demo: ## Runs good and bad releases on a control plane of its own; needs Go and 
 e2e: ## Tests on a real control plane and a real Prometheus; needs Go and kubectl
 	tests/cluster/build.sh
 	hack/prometheus.sh
+	tests/lua/build.sh
 	cargo test --locked --test e2e -- --test-threads=4
 
 survival: ## Releases while controllers, API server and etcd are killed; needs Go and kubectl, and the machine for itself

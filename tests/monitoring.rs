@@ -110,7 +110,8 @@ fn every_alert_says_what_to_do_and_names_labels_that_it_has() {
         for text in ["summary", "description"] {
             let text = rule["annotations"][text].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "{name} has an empty text");
-            let by = rule["expr"].as_str().is_some_and(|expr| expr.contains("by (namespace, name)"));
+            let by =
+                rule["expr"].as_str().is_some_and(|expr| expr.contains("by (namespace, name)"));
             assert!(by || !text.contains("$labels.name"), "{name}: {text}");
         }
         assert!(names.insert(name), "two alerts have one name");

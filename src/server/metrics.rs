@@ -185,7 +185,8 @@ impl Metrics {
         let before = self.seen().insert(key.clone(), now.clone());
         if let Some(before) = before {
             // What had ended before this process began is not counted again.
-            if let Some(outcome) = last.filter(|_| before.ended != now.ended).and_then(|r| r.outcome)
+            if let Some(outcome) =
+                last.filter(|_| before.ended != now.ended).and_then(|r| r.outcome)
             {
                 let labels = OutcomeLabels { outcome: format!("{outcome:?}") };
                 self.releases.get_or_create(&labels).inc();
@@ -254,11 +255,7 @@ impl Metrics {
 }
 
 fn problem_labels((namespace, name): &Key, problem: ConditionType) -> ProblemLabels {
-    ProblemLabels {
-        namespace: namespace.clone(),
-        name: name.clone(),
-        problem: problem.as_str(),
-    }
+    ProblemLabels { namespace: namespace.clone(), name: name.clone(), problem: problem.as_str() }
 }
 
 fn labels((namespace, name): &Key, phase: String) -> RolloutLabels {
@@ -294,9 +291,8 @@ mod tests {
     fn a_problem_is_there_while_it_lasts_and_each_end_counts_once() {
         let metrics = Metrics::default();
         let key = ("shop".to_owned(), "web".to_owned());
-        let status = |value: serde_json::Value| -> RolloutStatus {
-            serde_json::from_value(value).unwrap()
-        };
+        let status =
+            |value: serde_json::Value| -> RolloutStatus { serde_json::from_value(value).unwrap() };
         let contested = json!([{"type": "RouteContested", "status": "True", "reason": "r",
             "message": "", "lastTransitionTime": "2026-11-21T00:00:00Z"}]);
         let ended = |number: i64, outcome: &str| {
