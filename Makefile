@@ -13,7 +13,7 @@ crds: ## Writes crds/ from src/api
 	cargo run --quiet --locked -- crds crds
 
 golden: crds ## Regenerates all generated files and transcripts; review the diff
-	SLUICE_GOLDEN=1 cargo test --quiet --locked --test scenarios --test console
+	SLUICE_GOLDEN=1 cargo test --quiet --locked --test scenarios --test console --test reference
 
 chaos: ## Random lives with faults: make chaos SEEDS=1..5000
 	SLUICE_CHAOS_SEEDS=$(SEEDS) cargo test --locked --test chaos lives

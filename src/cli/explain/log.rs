@@ -87,7 +87,9 @@ pub fn entries(rollout: &Rollout, runs: &[AnalysisRun], events: &[Event]) -> Vec
     let rank = |entry: &Entry| match entry.what.as_str() {
         what if what.starts_with("metric ") => 0,
         "verdict" => 1,
-        _ => 2,
+        // The end of one release is the moment at which the next may begin.
+        "ReleaseCompleted" => 2,
+        _ => 3,
     };
     entries.sort_by_key(|entry| (entry.at.as_second(), rank(entry), entry.at));
     entries
