@@ -1,5 +1,6 @@
 //! What the documents show: sessions are those of `tests/console`, every `kubectl sluice` line is one
 //! that the plugin takes, and pieces of a spec have only fields that exist.
+#![allow(clippy::panic, reason = "a test that cannot go on has failed, and says where")]
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
 //! The shipped alerts and the dashboard: what they ask for is what the controller tells.
+#![allow(clippy::panic, reason = "a test that cannot go on has failed, and says where")]
 
 use std::{collections::BTreeSet, fs};
 

@@ -1,6 +1,7 @@
 //! The pipelines of `examples/pipelines`, as far as they can be tried without a cluster: what Flux and
 //! Argo CD conclude from a Rollout's status, and that all of them run the script that the end-to-end
 //! tests run.
+#![allow(clippy::panic, reason = "a test that cannot go on has failed, and says where")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 
