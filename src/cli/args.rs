@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::Duration;
 
-use super::{exit, judge};
+use super::{backtest, exit, judge};
 
 /// The plugin's command line.
 #[derive(Debug, Parser)]
@@ -64,6 +64,9 @@ pub enum Verb {
     Undo(Undo),
     /// Compares canary and stable in a file of counts, after every interval; needs no cluster
     Judge(judge::Flags),
+    /// Replays the comparison over the past of a Prometheus: false alarms of quiet times, and when bad
+    /// releases would have been caught
+    Backtest(Box<backtest::Flags>),
     /// Prints the version of this plugin
     Version,
 }
@@ -110,6 +113,13 @@ pub enum Output {
     Yaml,
     /// Names only
     Name,
+}
+
+/// The formats of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON document
+    Json,
 }
 
 /// `status`.
@@ -240,6 +250,8 @@ mod tests {
             "x undo checkout --to-revision 3 --wait-timeout 5s",
             "x judge counts.csv",
             "x judge - --false-alarms 2% --tolerate-ratio 1.5 --release 20m --objective 99.9%",
+            "x backtest rollout.yaml templates --metric errors --arg service=shop --prometheus-url http://p",
+            "x backtest --requests a --errors b --quiet 14d..7d --bad 1d..2h --label v --report r.svg",
             "x version",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -265,6 +277,9 @@ mod tests {
             "x judge counts.csv --false-alarms few",
             "x judge counts.csv --burn 6",
             "x get rollouts -o xml",
+            "x backtest",
+            "x backtest file --requests a",
+            "x backtest --requests a --quiet yesterday..now",
         ] {
             let code = parse(line).err().map(|error| error.exit_code());
             assert_eq!(code, Some(i32::from(exit::Exit::Usage.code())), "{line}");

@@ -3,6 +3,8 @@
 //! In: texts with YAML or JSON documents. Out: [`Manifests`], ready for a simulated cluster, or all
 //! that is wrong, each in a sentence with file, document and field. Pure but for [`sources`].
 
+mod analyses;
+mod comparisons;
 mod fields;
 mod kustomize;
 mod queries;
@@ -28,6 +30,8 @@ use crate::{
     },
 };
 
+pub use analyses::{Analysis, Argument, Templates, of_rollout};
+pub use comparisons::{Comparison, comparisons};
 pub use queries::Measured;
 
 /// The kinds that make a difference.
@@ -116,11 +120,66 @@ pub struct Manifests {
 }
 
 /// A document of a file.
-struct Document {
+#[derive(Clone, Debug)]
+pub struct Document {
     /// `FILE, document N`.
-    place: String,
-    resource: &'static Resource,
-    object: Value,
+    pub place: String,
+    /// Its kind.
+    pub resource: &'static Resource,
+    /// The object, with a namespace where it needs one.
+    pub object: Value,
+}
+
+/// What to do with kinds that make no difference and are not known to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// An error: a spelling mistake would change the release.
+    Refuse,
+    /// They are left out.
+    Skip,
+}
+
+/// The documents of some files.
+#[derive(Debug, Default)]
+pub struct Documents {
+    /// Those that make a difference.
+    pub all: Vec<Document>,
+    /// Kind and name of the others.
+    pub skipped: Vec<String>,
+    /// What cannot be read, each in a sentence.
+    pub errors: Vec<String>,
+}
+
+impl Documents {
+    /// Reads files.
+    pub fn read(sources: &[Source], choice: &Choice, unknown: Unknown) -> Self {
+        let mut found = Self::default();
+        for source in sources {
+            match read(source, choice, unknown, &mut found.skipped) {
+                Ok(documents) => found.all.extend(documents),
+                Err(errors) => found.errors.extend(errors),
+            }
+        }
+        found
+    }
+
+    /// Fields that do not exist, each in a sentence.
+    pub fn unknown_fields(&self) -> Vec<String> {
+        let of = |document: &Document| {
+            fields::unknown(&document.place, document.resource, &document.object)
+        };
+        self.all.iter().flat_map(of).collect()
+    }
+
+    /// What the API server refuses.
+    pub fn refused(&self) -> Vec<String> {
+        refused(&self.all)
+    }
+
+    /// The objects.
+    pub fn objects(&self) -> Vec<Value> {
+        self.all.iter().map(|document| document.object.clone()).collect()
+    }
 }
 
 /// Reads files, the manifests of folders (as their `kustomization.yaml` has them, if there is one),
@@ -182,25 +241,18 @@ impl Manifests {
     /// # Errors
     /// All that is wrong, each in a sentence.
     pub fn read(sources: &[Source], choice: &Choice) -> Result<Self, Vec<String>> {
-        let (mut errors, mut notes) = (Vec::new(), Vec::new());
-        let mut documents = Vec::new();
-        let mut skipped = Vec::new();
-        for source in sources {
-            match read(source, choice, &mut skipped) {
-                Ok(found) => documents.extend(found),
-                Err(found) => errors.extend(found),
-            }
-        }
-        if !skipped.is_empty() {
+        let mut notes = Vec::new();
+        let mut found = Documents::read(sources, choice, Unknown::Refuse);
+        let mut errors = std::mem::take(&mut found.errors);
+        if !found.skipped.is_empty() {
             notes.push(format!(
                 "left out, for they make no difference here: {}",
-                skipped.join(", ")
+                found.skipped.join(", ")
             ));
         }
-        for document in &documents {
-            errors.extend(fields::unknown(&document.place, document.resource, &document.object));
-        }
+        errors.extend(found.unknown_fields());
         stop(&mut errors)?;
+        let mut documents = found.all;
         let rollout = chosen(&mut documents, choice, &mut notes).map_err(|error| vec![error])?;
         errors.extend(refused(&documents));
         stop(&mut errors)?;
@@ -242,6 +294,7 @@ fn stop(errors: &mut Vec<String>) -> Result<(), Vec<String>> {
 fn read(
     source: &Source,
     choice: &Choice,
+    unknown: Unknown,
     skipped: &mut Vec<String>,
 ) -> Result<Vec<Document>, Vec<String>> {
     let name = &source.name;
@@ -255,7 +308,7 @@ fn read(
             _ => vec![value],
         };
         for object in items.into_iter().filter(|object| !object.is_null()) {
-            match document(&place, object, choice) {
+            match document(&place, object, choice, unknown) {
                 Ok(Some(document)) => documents.push(document),
                 Ok(None) => {}
                 Err(Told::Skipped(name)) => skipped.push(name),
@@ -271,13 +324,20 @@ enum Told {
     Error(String),
 }
 
-fn document(place: &str, mut object: Value, choice: &Choice) -> Result<Option<Document>, Told> {
+fn document(
+    place: &str,
+    mut object: Value,
+    choice: &Choice,
+    unknown: Unknown,
+) -> Result<Option<Document>, Told> {
     let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
     let (version, kind) = (text("apiVersion"), text("kind"));
     let used = resource::of_kind(&version, &kind).filter(|found| USED.contains(found));
     let Some(resource) = used else {
         let is_other_rollout = kind == resource::ROLLOUT.kind;
-        if SKIPPED.contains(&kind.as_str()) && !is_other_rollout {
+        let ours = version.starts_with(resource::ROLLOUT.group);
+        let other = unknown == Unknown::Skip && !ours && !kind.is_empty();
+        if (other || SKIPPED.contains(&kind.as_str())) && !is_other_rollout {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             return Err(Told::Skipped(format!("{kind} {name}")));
         }

@@ -9,6 +9,7 @@
 pub mod abort;
 pub mod age;
 pub mod args;
+pub mod backtest;
 pub mod command;
 pub mod connect;
 pub mod controller;

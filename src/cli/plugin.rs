@@ -8,7 +8,7 @@ use crate::api;
 
 use super::{
     args::{Cli, Plain, Verb},
-    connect,
+    backtest, connect,
     exit::{Exit, Failure},
     get, judge, promote,
     send::{Order, send},
@@ -29,6 +29,10 @@ pub async fn run(
             return Ok(Exit::Done);
         }
         Verb::Judge(flags) => return judge::run(flags, out),
+        Verb::Backtest(flags) => {
+            let namespace = cli.global.namespace.as_deref();
+            return backtest::run(flags, namespace, terminal, clock(), out).await;
+        }
         _ => {}
     }
     let connection = connect::connect(&cli.global).await?;
@@ -61,6 +65,10 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::Restart(plain) => send(session, &order(plain, api::Verb::Restart, "")).await,
         Verb::Undo(args) => undo::run(session, args).await,
         Verb::Judge(flags) => judge::run(flags, session.out),
+        Verb::Backtest(flags) => {
+            let (namespace, now) = (Some(session.namespace.as_str()), (session.clock)());
+            backtest::run(flags, namespace, session.terminal, now, session.out).await
+        }
         Verb::Version => {
             session.print(&version::text())?;
             Ok(Exit::Done)

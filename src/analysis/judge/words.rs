@@ -211,7 +211,7 @@ fn short(value: f64) -> String {
 }
 
 /// Two significant digits, with thousands apart.
-fn rounded(value: f64) -> String {
+pub fn rounded(value: f64) -> String {
     if value < 1.0 {
         return "1".to_owned();
     }
