@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::Duration;
 
-use super::{backtest, exit, judge};
+use super::{backtest, exit, judge, lint};
 
 /// The plugin's command line.
 #[derive(Debug, Parser)]
@@ -67,6 +67,8 @@ pub enum Verb {
     /// Replays the comparison over the past of a Prometheus: false alarms of quiet times, and when bad
     /// releases would have been caught
     Backtest(Box<backtest::Flags>),
+    /// Checks manifests: schema, references, queries, conditions; needs no cluster
+    Lint(lint::Flags),
     /// Prints the version of this plugin
     Version,
 }
@@ -252,6 +254,8 @@ mod tests {
             "x judge - --false-alarms 2% --tolerate-ratio 1.5 --release 20m --objective 99.9%",
             "x backtest rollout.yaml templates --metric errors --arg service=shop --prometheus-url http://p",
             "x backtest --requests a --errors b --quiet 14d..7d --bad 1d..2h --label v --report r.svg",
+            "x lint rollout.yaml templates -o sarif",
+            "x lint - --cluster --prometheus-url http://p -o github",
             "x version",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -277,6 +281,9 @@ mod tests {
             "x judge counts.csv --false-alarms few",
             "x judge counts.csv --burn 6",
             "x get rollouts -o xml",
+            "x lint",
+            "x lint file -o xml",
+            "x lint file --prometheus-url http://p",
             "x backtest",
             "x backtest file --requests a",
             "x backtest --requests a --quiet yesterday..now",

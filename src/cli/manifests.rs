@@ -5,6 +5,7 @@
 
 mod analyses;
 mod comparisons;
+mod documents;
 mod fields;
 mod kustomize;
 mod queries;
@@ -19,70 +20,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{
-    api::Rollout,
-    sim::api::{
-        Resource, Store, resource,
-        store::{Time, writer},
-    },
-};
+use crate::{api::Rollout, sim::api::resource};
 
-pub use analyses::{Analysis, Argument, Templates, of_rollout};
+pub use analyses::{Analysis, Argument, Templates, Unresolved, of_rollout};
 pub use comparisons::{Comparison, comparisons};
-pub use queries::Measured;
-
-/// The kinds that make a difference.
-const USED: [&Resource; 14] = [
-    &resource::ROLLOUT,
-    &resource::DEPLOYMENT,
-    &resource::SERVICE_ACCOUNT,
-    &resource::RESOURCE_QUOTA,
-    &resource::LIMIT_RANGE,
-    &resource::PRIORITY_CLASS,
-    &resource::ANALYSIS_TEMPLATE,
-    &resource::CLUSTER_ANALYSIS_TEMPLATE,
-    &resource::VIRTUAL_SERVICE,
-    &resource::DESTINATION_RULE,
-    &resource::SERVICE,
-    &resource::SECRET,
-    &resource::CONFIG_MAP,
-    &resource::NAMESPACE,
-];
-
-/// Kinds that lie beside them in many people's folders and make none.
-const SKIPPED: [&str; 28] = [
-    "AuthorizationPolicy",
-    "Certificate",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "CustomResourceDefinition",
-    "EnvoyFilter",
-    "ExternalSecret",
-    "Gateway",
-    "HTTPRoute",
-    "HorizontalPodAutoscaler",
-    "Ingress",
-    "Kustomization",
-    "NetworkPolicy",
-    "PeerAuthentication",
-    "PersistentVolumeClaim",
-    "PodDisruptionBudget",
-    "PodMonitor",
-    "PrometheusRule",
-    "RequestAuthentication",
-    "Role",
-    "RoleBinding",
-    "ServiceEntry",
-    "ServiceMonitor",
-    "Sidecar",
-    "StatefulSet",
-    "StorageClass",
-    "Telemetry",
-    "VerticalPodAutoscaler",
-];
+pub use documents::{Document, Documents, Unknown, refused};
+pub use queries::{Measured, texts};
+pub use references::{Missing, missing};
 
 /// A text and what it is called.
 #[derive(Clone, Debug)]
@@ -117,69 +63,6 @@ pub struct Manifests {
     pub measured: Vec<Measured>,
     /// What was left out.
     pub notes: Vec<String>,
-}
-
-/// A document of a file.
-#[derive(Clone, Debug)]
-pub struct Document {
-    /// `FILE, document N`.
-    pub place: String,
-    /// Its kind.
-    pub resource: &'static Resource,
-    /// The object, with a namespace where it needs one.
-    pub object: Value,
-}
-
-/// What to do with kinds that make no difference and are not known to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// An error: a spelling mistake would change the release.
-    Refuse,
-    /// They are left out.
-    Skip,
-}
-
-/// The documents of some files.
-#[derive(Debug, Default)]
-pub struct Documents {
-    /// Those that make a difference.
-    pub all: Vec<Document>,
-    /// Kind and name of the others.
-    pub skipped: Vec<String>,
-    /// What cannot be read, each in a sentence.
-    pub errors: Vec<String>,
-}
-
-impl Documents {
-    /// Reads files.
-    pub fn read(sources: &[Source], choice: &Choice, unknown: Unknown) -> Self {
-        let mut found = Self::default();
-        for source in sources {
-            match read(source, choice, unknown, &mut found.skipped) {
-                Ok(documents) => found.all.extend(documents),
-                Err(errors) => found.errors.extend(errors),
-            }
-        }
-        found
-    }
-
-    /// Fields that do not exist, each in a sentence.
-    pub fn unknown_fields(&self) -> Vec<String> {
-        let of = |document: &Document| {
-            fields::unknown(&document.place, document.resource, &document.object)
-        };
-        self.all.iter().flat_map(of).collect()
-    }
-
-    /// What the API server refuses.
-    pub fn refused(&self) -> Vec<String> {
-        refused(&self.all)
-    }
-
-    /// The objects.
-    pub fn objects(&self) -> Vec<Value> {
-        self.all.iter().map(|document| document.object.clone()).collect()
-    }
 }
 
 /// Reads files, the manifests of folders (as their `kustomization.yaml` has them, if there is one),
@@ -254,13 +137,17 @@ impl Manifests {
         stop(&mut errors)?;
         let mut documents = found.all;
         let rollout = chosen(&mut documents, choice, &mut notes).map_err(|error| vec![error])?;
-        errors.extend(refused(&documents));
+        errors.extend(refused(&documents).into_iter().map(|(index, refusal)| {
+            let place = documents.get(index).map(Document::place).unwrap_or_default();
+            format!("{place}: {}", refusal.message)
+        }));
         stop(&mut errors)?;
         let namespace = rollout["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
         let objects: Vec<Value> = documents.into_iter().map(|document| document.object).collect();
         let typed: Rollout =
             serde_json::from_value(rollout.clone()).map_err(|error| vec![error.to_string()])?;
-        errors.extend(references::missing(&typed, &namespace, &objects));
+        let missing = missing(&typed, &namespace, &objects);
+        errors.extend(missing.iter().map(ToString::to_string));
         stop(&mut errors)?;
         let measured = queries::check(&rollout, &typed, &namespace, &objects)?;
         let image = image(&typed, &namespace, &objects);
@@ -288,74 +175,6 @@ fn image(rollout: &Rollout, namespace: &str, objects: &[Value]) -> String {
 
 fn stop(errors: &mut Vec<String>) -> Result<(), Vec<String>> {
     if errors.is_empty() { Ok(()) } else { Err(std::mem::take(errors)) }
-}
-
-/// The documents of one text; items of a List count as documents of their own.
-fn read(
-    source: &Source,
-    choice: &Choice,
-    unknown: Unknown,
-    skipped: &mut Vec<String>,
-) -> Result<Vec<Document>, Vec<String>> {
-    let name = &source.name;
-    let parsed: Vec<Value> = serde_yaml::from_multiple(&source.text)
-        .map_err(|error| vec![format!("{name}: {error}")])?;
-    let (mut documents, mut errors) = (Vec::new(), Vec::new());
-    for (index, value) in parsed.into_iter().enumerate() {
-        let place = format!("{name}, document {}", index + 1);
-        let items = match value["kind"].as_str() {
-            Some("List") => value["items"].as_array().cloned().unwrap_or_default(),
-            _ => vec![value],
-        };
-        for object in items.into_iter().filter(|object| !object.is_null()) {
-            match document(&place, object, choice, unknown) {
-                Ok(Some(document)) => documents.push(document),
-                Ok(None) => {}
-                Err(Told::Skipped(name)) => skipped.push(name),
-                Err(Told::Error(error)) => errors.push(error),
-            }
-        }
-    }
-    if errors.is_empty() { Ok(documents) } else { Err(errors) }
-}
-
-enum Told {
-    Skipped(String),
-    Error(String),
-}
-
-fn document(
-    place: &str,
-    mut object: Value,
-    choice: &Choice,
-    unknown: Unknown,
-) -> Result<Option<Document>, Told> {
-    let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
-    let (version, kind) = (text("apiVersion"), text("kind"));
-    let used = resource::of_kind(&version, &kind).filter(|found| USED.contains(found));
-    let Some(resource) = used else {
-        let is_other_rollout = kind == resource::ROLLOUT.kind;
-        let ours = version.starts_with(resource::ROLLOUT.group);
-        let other = unknown == Unknown::Skip && !ours && !kind.is_empty();
-        if (other || SKIPPED.contains(&kind.as_str())) && !is_other_rollout {
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            return Err(Told::Skipped(format!("{kind} {name}")));
-        }
-        let allowed = USED.map(|used| format!("{} {}", used.api_version(), used.kind)).join(", ");
-        return Err(Told::Error(format!(
-            "{place}: found apiVersion `{version}` and kind `{kind}`, allowed are {allowed}; left out are {}",
-            SKIPPED.join(", ")
-        )));
-    };
-    if object["metadata"]["name"].as_str().is_none_or(str::is_empty) {
-        let error = format!("{place}: {kind}: metadata.name: found none, allowed is a name");
-        return Err(Told::Error(error));
-    }
-    if resource.namespaced && object["metadata"]["namespace"].is_null() {
-        let namespace = choice.namespace.as_deref().unwrap_or("default");
-        object["metadata"]["namespace"] = Value::from(namespace);
-    }
-    Ok(Some(Document { place: place.to_owned(), resource, object }))
 }
 
 /// The Rollout that is meant; the others are left out.
@@ -391,26 +210,6 @@ fn chosen(
     documents.retain(|document| !is_rollout(document) || name(document) == wanted);
     let rollout = documents.iter().find(|document| is_rollout(document));
     rollout.map(|document| document.object.clone()).ok_or_else(|| "found no Rollout".to_owned())
-}
-
-/// What the API server refuses.
-fn refused(documents: &[Document]) -> Vec<String> {
-    let mut store = Store::new(Time::new(Timestamp::UNIX_EPOCH));
-    let mut errors = Vec::new();
-    for Document { place, resource, object } in documents {
-        if *resource == &resource::NAMESPACE {
-            store.ensure_namespace(object["metadata"]["name"].as_str().unwrap_or_default());
-            continue;
-        }
-        let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
-        let namespace = if resource.namespaced { namespace } else { "" };
-        if resource.namespaced {
-            store.ensure_namespace(namespace);
-        }
-        let created = store.create(&writer("kubectl"), resource, namespace, object.clone());
-        errors.extend(created.err().map(|refusal| format!("{place}: {}", refusal.message)));
-    }
-    errors
 }
 
 /// Kind and name of all objects of a kind in a namespace.

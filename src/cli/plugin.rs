@@ -10,7 +10,7 @@ use super::{
     args::{Cli, Plain, Verb},
     backtest, connect,
     exit::{Exit, Failure},
-    get, judge, promote,
+    get, judge, lint, promote,
     send::{Order, send},
     session::{Session, Terminal},
     status, undo, version,
@@ -32,6 +32,10 @@ pub async fn run(
         Verb::Backtest(flags) => {
             let namespace = cli.global.namespace.as_deref();
             return backtest::run(flags, namespace, terminal, clock(), out).await;
+        }
+        Verb::Lint(flags) => {
+            let namespace = cli.global.namespace.as_deref();
+            return lint::run(flags, namespace, terminal, clock(), out).await;
         }
         _ => {}
     }
@@ -68,6 +72,10 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::Backtest(flags) => {
             let (namespace, now) = (Some(session.namespace.as_str()), (session.clock)());
             backtest::run(flags, namespace, session.terminal, now, session.out).await
+        }
+        Verb::Lint(flags) => {
+            let (namespace, now) = (Some(session.namespace.as_str()), (session.clock)());
+            lint::run(flags, namespace, session.terminal, now, session.out).await
         }
         Verb::Version => {
             session.print(&version::text())?;

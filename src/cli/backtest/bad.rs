@@ -150,7 +150,10 @@ fn by_pods(
         Some(if is_new(&pod) { Arm::Canary } else { Arm::Stable })
     };
     let release = Release::of(&told(series, arm), times);
-    finished(release, format!("{} new pods", new.len()), format!("{} older pods", old.len()))
+    let pods = |number: usize, how: &str| {
+        format!("{number} {how} {}", if number == 1 { "pod" } else { "pods" })
+    };
+    finished(release, pods(new.len(), "new"), pods(old.len(), "older"))
 }
 
 fn finished(release: Release, canary: String, stable: String) -> Result<Found, String> {

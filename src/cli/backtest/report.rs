@@ -206,7 +206,7 @@ impl Report {
         if quiet.releases == 0 {
             return;
         }
-        text.say(Paint::Dim, &format!("  {:<40}{:>12}{:>9}   at most", "", "rolled back", "share"));
+        text.say(Paint::Dim, &format!("  {:<40}{:>12}{:>9}   at most (95 %)", "", "rolled back", "share"));
         for alarms in &quiet.judges {
             let paint = if alarms.share > self.false_alarms { Paint::Bad } else { Paint::Good };
             let share = percent(alarms.share);

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::there;
 use crate::{
-    analysis::template::{Library, Request, Subject, resolve},
+    analysis::template::{Library, Request, ResolveError, Subject, resolve},
     api::{AnalysisArgument, AnalysisRunSpec, AnalysisTemplateSpec, Rollout, TemplateRef},
     world::{Program, StrategyKind},
 };
@@ -22,8 +22,24 @@ const SOME_REVISION: &str = "revision";
 pub struct Analysis {
     /// What asks for it: `Rollout checkout: spec.strategy.canary.analysis`.
     pub owner: String,
-    /// What runs, or why nothing can, in a sentence.
-    pub run: Result<AnalysisRunSpec, String>,
+    /// What runs, or why nothing can.
+    pub run: Result<AnalysisRunSpec, Unresolved>,
+}
+
+/// Why there is no run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// What is wrong, and where.
+    pub sentence: String,
+    /// Whether a template is not there.
+    pub no_template: bool,
+}
+
+impl Unresolved {
+    fn of(error: &ResolveError, sentence: String) -> Self {
+        let no_template = matches!(error, ResolveError::MissingTemplate { .. });
+        Self { sentence, no_template }
+    }
 }
 
 /// The templates that a Rollout may name.
@@ -98,14 +114,15 @@ impl Templates {
                 args.iter().filter(|arg| uses(spec, &arg.name)).cloned().collect();
             let request = Request { templates: &templates, metrics: &[], args: &given };
             let owner = format!("{kind} {name}");
-            let run = resolve(&request, &self.library(), &subject).map_err(|error| {
-                let error = error.to_string();
+            let run = resolve(&request, &self.library(), &subject).map_err(|refused| {
+                let error = refused.to_string();
                 // It speaks of the template itself, which nobody names here.
                 let field = error.strip_prefix("templates[0]").map(|rest| rest.trim_start_matches(['.', ':', ' ']));
-                match field {
+                let sentence = match field {
                     Some(field) => format!("{owner}: spec.{field}"),
                     None => format!("{owner}: {error}"),
-                }
+                };
+                Unresolved::of(&refused, sentence)
             });
             Analysis { owner, run }
         };
@@ -149,8 +166,10 @@ pub fn of_rollout(object: &Value, rollout: &Rollout, templates: &Templates) -> V
     let program = Program::new(&rollout.spec);
     let run = |(place, request): (String, Request<'_>)| {
         let owner = format!("Rollout {name}: {place}");
-        let run = resolve(&request, &templates.library(), &subject)
-            .map_err(|error| format!("{owner}.{error} (templates: {})", templates.names()));
+        let run = resolve(&request, &templates.library(), &subject).map_err(|error| {
+            let sentence = format!("{owner}.{error} (templates: {})", templates.names());
+            Unresolved::of(&error, sentence)
+        });
         Analysis { owner, run }
     };
     requests(&program).into_iter().map(run).collect()

@@ -90,7 +90,7 @@ pub fn comparisons(
         for Analysis { owner, run } in of_rollout(object, &rollout, &templates) {
             match run {
                 Ok(run) => add(&mut found, &owner, &run, &services, namespace),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push(error.sentence),
             }
         }
     }
@@ -99,7 +99,7 @@ pub fn comparisons(
         for Analysis { owner, run } in templates.alone(default_namespace, args) {
             match run {
                 Ok(run) => add(&mut found, &owner, &run, &[], default_namespace),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push(error.sentence),
             }
         }
     }

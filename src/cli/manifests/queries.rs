@@ -62,7 +62,7 @@ pub(super) fn check(
     let templates = Templates::of(objects, namespace);
     for Analysis { owner, run } in of_rollout(object, rollout, &templates) {
         match run {
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(error.sentence),
             Ok(run) => {
                 errors.extend(secrets(&run, &owner, &templates, namespace, objects));
                 for parsed in queries(&run, &owner, &templates) {
@@ -77,31 +77,43 @@ pub(super) fn check(
     if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
-/// The queries of a run, parsed.
-pub(super) fn queries(
+fn queries(
     run: &AnalysisRunSpec,
     owner: &str,
     templates: &Templates,
 ) -> Vec<Result<Measured, String>> {
-    let mut values = plain_values(&run.args);
-    for name in secret_arguments(&run.args).into_keys() {
-        values.insert(name.to_owned(), "secret".to_owned());
-    }
-    let parsed = |place: String, text: &str| match substitute(text, &values) {
+    let all = texts(run, owner, templates).into_iter();
+    let parsed = all.map(|(place, text)| match text {
         Err(error) => Err(format!("{place}: {error}")),
         Ok(text) => match Query::parse(&text) {
             Ok(query) => Ok(Measured { place, query }),
             Err(error) => Err(format!("{place}: {error}")),
         },
+    });
+    parsed.collect()
+}
+
+/// The queries of a run, each with where it is, and with its arguments put in.
+pub fn texts(
+    run: &AnalysisRunSpec,
+    owner: &str,
+    templates: &Templates,
+) -> Vec<(String, Result<String, String>)> {
+    let mut values = plain_values(&run.args);
+    for name in secret_arguments(&run.args).into_keys() {
+        values.insert(name.to_owned(), "secret".to_owned());
+    }
+    let filled = |place: String, text: &str| {
+        (place, substitute(text, &values).map_err(|error| error.to_string()))
     };
     let asked = run.metrics.iter().filter_map(|metric| {
         let prometheus = metric.provider.prometheus.as_ref()?;
         let place = templates.owner_of(&metric.name, owner);
         Some(match &prometheus.compare {
-            None => vec![parsed(format!("{place}: query"), &prometheus.query)],
+            None => vec![filled(format!("{place}: query"), &prometheus.query)],
             Some(compare) => compare::query::queries(compare, compare::query::FIRST)
                 .iter()
-                .map(|(text, _)| parsed(format!("{place}: compare"), text))
+                .map(|(text, _)| filled(format!("{place}: compare"), text))
                 .collect(),
         })
     });
