@@ -13,6 +13,8 @@ mod answers;
 #[path = "support/past.rs"]
 mod past;
 
+/// When the past of the report begins.
+const BEGINS: &str = "2026-03-02T00:00:00Z";
 const COUNTER: &str = "http_requests_total{app=\"shop\"}";
 const QUIET: &str = "2026-03-02T00:30:00Z..2026-03-02T05:00:00Z";
 const BAD: &str = "2026-03-02T05:00:00Z..2026-03-02T05:20:00Z";
@@ -33,13 +35,14 @@ fn told(output: &Output) -> (i32, String, String) {
 
 #[test]
 fn false_alarms_and_a_bad_release_are_told() {
-    let url = answers::serve(past::past(past::begins()));
+    let url = answers::serve(past::past(BEGINS.parse().expect("a time")));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (page, plot) = (folder.join("backtest.html"), folder.join("backtest.svg"));
     let arguments = |report: &Path, rest: &[&str]| {
         let report = report.display().to_string();
         let all = ["--requests", COUNTER, "--prometheus-url", &url, "--quiet", QUIET];
-        let all = [&all[..], &["--bad", BAD, "--label", "version", "--report", &report], rest].concat();
+        let all =
+            [&all[..], &["--bad", BAD, "--label", "version", "--report", &report], rest].concat();
         told(&backtest(&all))
     };
     let (code, text, errors) = arguments(&page, &[]);
@@ -48,7 +51,11 @@ fn false_alarms_and_a_bad_release_are_told() {
     if std::env::var_os("SLUICE_GOLDEN").is_some() {
         fs::write(&golden, &text).expect("the golden file");
     }
-    assert_eq!(text, fs::read_to_string(&golden).expect("the golden file"), "SLUICE_GOLDEN=1 writes it");
+    assert_eq!(
+        text,
+        fs::read_to_string(&golden).expect("the golden file"),
+        "SLUICE_GOLDEN=1 writes it"
+    );
     let page = fs::read_to_string(page).expect("a page");
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<svg "), "{page}");
     assert!(page.contains("<td>Sluice, compare</td><td>0</td>"), "{page}");
@@ -56,7 +63,10 @@ fn false_alarms_and_a_bad_release_are_told() {
     let (code, json, errors) = arguments(&plot, &["-o", "json"]);
     assert_eq!(code, 0, "{errors}");
     let json: Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!((json["quiet"]["releases"].as_u64(), json["scrapeSeconds"].as_f64()), (Some(9), Some(15.0)));
+    assert_eq!(
+        (json["quiet"]["releases"].as_u64(), json["scrapeSeconds"].as_f64()),
+        (Some(9), Some(15.0))
+    );
     assert_eq!(json["quiet"]["judges"][0]["rolledBack"], 0, "{json}");
     let caught = |judge: usize| json["bad"][0]["judges"][judge]["afterSeconds"].as_f64();
     let ours = caught(0).expect("a canary with 10 % errors is found");
@@ -69,7 +79,7 @@ fn false_alarms_and_a_bad_release_are_told() {
 
 #[test]
 fn steps_and_new_pods_will_do() {
-    let url = answers::serve(past::past(past::begins()));
+    let url = answers::serve(past::past(BEGINS.parse().expect("a time")));
     let all = ["--requests", COUNTER, "--prometheus-url", &url, "--quiet", "none", "--bad", BAD];
     let (code, text, errors) = told(&backtest(&[&all[..], &["--step", "30s"]].concat()));
     assert_eq!(code, 0, "{errors}");
@@ -80,7 +90,7 @@ fn steps_and_new_pods_will_do() {
 
 #[test]
 fn a_template_says_what_to_replay() {
-    let url = answers::serve(past::past(past::begins()));
+    let url = answers::serve(past::past(BEGINS.parse().expect("a time")));
     let template = "tests/backtesting/template.yaml";
     let all = [template, "--quiet", QUIET, "--prometheus-url", &url, "--arg", "app=shop"];
     let (code, text, errors) = told(&backtest(&all));
@@ -94,7 +104,7 @@ fn a_template_says_what_to_replay() {
 
 #[test]
 fn what_is_wrong_is_named() {
-    let url = answers::serve(past::past(past::begins()));
+    let url = answers::serve(past::past(BEGINS.parse().expect("a time")));
     let with = |rest: &[&'static str]| -> (i32, String) {
         let all = [&["--requests", COUNTER, "--prometheus-url", &url], rest].concat();
         let (code, _, errors) = told(&backtest(&all));
@@ -102,24 +112,46 @@ fn what_is_wrong_is_named() {
     };
     for (rest, code, sentence) in [
         (&["--quiet", "2026-01-01..2026-01-02"][..], 1, "no samples of http_requests_total"),
-        (&["--quiet", "10m..now"], 2, "--quiet: found 10m, allowed is at least one release (30 min)"),
+        (
+            &["--quiet", "10m..now"],
+            2,
+            "--quiet: found 10m, allowed is at least one release (30 min)",
+        ),
         (&["--quiet", QUIET, "--max-points", "100"], 1, "found more than 100 samples"),
-        (&["--quiet", "none", "--bad", BAD, "--canary", "v3", "--label", "version"], 1,
-            "--canary: found `v3`, allowed are the values of the label version in that time: v1, v2"),
-        (&["--quiet", "none", "--bad", "2026-03-02T02:00:00Z..2026-03-02T02:30:00Z"], 1,
-            "0 new pods and 6 that were there before; allowed is a time with a canary and stable"),
-        (&["--report", "report.png"], 2, "--report: found report.png, allowed is a file *.html or *.svg"),
+        (
+            &["--quiet", "none", "--bad", BAD, "--canary", "v3", "--label", "version"],
+            1,
+            "--canary: found `v3`, allowed are the values of the label version in that time: v1, v2",
+        ),
+        (
+            &["--quiet", "none", "--bad", "2026-03-02T02:00:00Z..2026-03-02T02:30:00Z"],
+            1,
+            "0 new pods and 6 that were there before; allowed is a time with a canary and stable",
+        ),
+        (
+            &["--report", "report.png"],
+            2,
+            "--report: found report.png, allowed is a file *.html or *.svg",
+        ),
         (&["--weight", "90%"], 2, "--weight: found 90%, allowed is a share from 0.1% to 50%"),
         (&["--false-alarms", "50%"], 2, "falseAlarms: found 50%; allowed is a share of releases"),
-        (&["--errors", "rate(a[5m])"], 2, "--errors: found a function or parentheses, allowed is a selector"),
+        (
+            &["--errors", "rate(a[5m])"],
+            2,
+            "--errors: found a function or parentheses, allowed is a selector",
+        ),
     ] {
         let (found, errors) = with(rest);
         assert_eq!(found, code, "{rest:?}: {errors}");
         assert!(errors.contains(sentence), "{rest:?}: {errors}");
     }
-    let (code, _, errors) = told(&backtest(&["--requests", "a", "--prometheus-url", "http://127.0.0.1:1"]));
+    let (code, _, errors) =
+        told(&backtest(&["--requests", "a", "--prometheus-url", "http://127.0.0.1:1"]));
     assert_eq!(code, 1);
-    assert!(errors.contains("cannot reach prometheus at 127.0.0.1:1: connection refused"), "{errors}");
+    assert!(
+        errors.contains("cannot reach prometheus at 127.0.0.1:1: connection refused"),
+        "{errors}"
+    );
     let (code, _, errors) = told(&backtest(&["--requests", "a"]));
     assert_eq!(code, 2);
     assert!(errors.contains("allowed is --prometheus-url"), "{errors}");

@@ -304,3 +304,18 @@ fn wrong_usage_has_its_exit_code() {
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("examples/nothing: "), "{told}");
 }
+
+#[test]
+fn a_simulation_says_what_can_be_found() {
+    let good = "tests/linting/good";
+    let (code, told, errors) = simulate(&[good, "--requests", "500/min", "--errors", "1%"]);
+    assert_eq!(code, 0, "{told}{errors}");
+    assert!(told.contains("\nOutlook: metric errors: a doubling can"), "{told}");
+    let (_, told, _) = simulate(&[good, "--requests", "20/min"]);
+    assert!(
+        told.contains("cannot be found in 40 min at this traffic") || told.contains("nothing can"),
+        "{told}"
+    );
+    let (_, told, _) = simulate(&["examples/canary"]);
+    assert!(!told.contains("Outlook"), "{told}");
+}

@@ -174,11 +174,8 @@ pub async fn run(
 ) -> Result<Exit, Failure> {
     let sources = manifests::sources(&flags.files).map_err(Failure::plain)?;
     let choice = Choice { rollout: None, namespace: namespace.map(str::to_owned) };
-    let present = present::Asking {
-        http: HttpClients::new(),
-        url: flags.prometheus_url.clone(),
-        now,
-    };
+    let present =
+        present::Asking { http: HttpClients::new(), url: flags.prometheus_url.clone(), now };
     let lint = lint(&sources, &choice, flags.cluster.then_some(&present)).await;
     let text = match flags.output {
         None => output::text(&lint, terminal.style),

@@ -4,7 +4,7 @@
 
 use crate::{
     analysis::judge::outlook::{Part, Traffic},
-    api::{Rollout, Step},
+    api::{Duration, Rollout, Step},
     world::{Program, StrategyKind},
 };
 
@@ -49,10 +49,10 @@ pub fn parts(rollout: Option<&Rollout>, service: Service, release_seconds: f64) 
 fn seconds(step: &Step, release_seconds: f64) -> f64 {
     if let Some(pause) = &step.pause {
         let length = pause.duration.or(pause.timeout);
-        return length.map_or(0.0, |length| length.as_secs_f64());
+        return length.map_or(0.0, Duration::as_secs_f64);
     }
     if let Some(hold) = &step.hold {
-        return hold.at_most.map_or(release_seconds, |length| length.as_secs_f64());
+        return hold.at_most.map_or(release_seconds, Duration::as_secs_f64);
     }
     0.0
 }

@@ -7,11 +7,13 @@ use std::{collections::BTreeMap, io::Write};
 
 use super::{
     exit::{Exit, Failure},
-    manifests::{self, Choice, Manifests},
+    manifests::{self, Choice, Comparison, Manifests, comparisons},
+    outlook::{Service, parts},
     session::Terminal,
     state,
     trial::{Outcome, Trial, World},
 };
+use crate::analysis::{compare::rules, judge::words};
 use crate::sim::scenario::Users;
 pub use flags::{Flags, HELP};
 use flags::{Output, Patience};
@@ -59,6 +61,7 @@ async fn play(
     to: String,
 ) -> Result<(Report, Vec<String>), Failure> {
     let name = manifests.rollout.metadata.name.clone().unwrap_or_default();
+    let outlook = outlook(flags, &manifests);
     let own = manifests.measured.iter().flat_map(manifests::Measured::application_metrics);
     let users = Users { metrics: own.collect(), ..flags.users() };
     let world = World {
@@ -94,9 +97,27 @@ async fn play(
         requests: trial.requests(),
         warnings,
         notes: manifests.notes,
+        outlook,
         lines: trial.lines(),
     };
     Ok((report, trial.simulation().broken().to_vec()))
+}
+
+/// What each comparison can find within the steps.
+fn outlook(flags: &Flags, manifests: &Manifests) -> Vec<String> {
+    let (all, _) = comparisons(&manifests.objects, &manifests.namespace, &[]);
+    let sharing = u32::try_from(all.len()).unwrap_or(u32::MAX);
+    let service = Service {
+        requests: flags.requests.0 / 60.0,
+        rate: flags.errors.0.max(1e-6),
+        dispersion: 1.0,
+    };
+    let says = |comparison: &Comparison| {
+        let params = rules(&comparison.compare(), sharing).ok()?.params;
+        let parts = parts(Some(&manifests.rollout), service, params.release_seconds);
+        Some(format!("metric {}: {}", comparison.metric.name, words::outlook(&parts, &params)))
+    };
+    all.iter().filter_map(says).collect()
 }
 
 /// Lets the release go on until it has ended, or until `--limit`.

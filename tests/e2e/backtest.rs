@@ -12,10 +12,13 @@ use crate::{
 #[path = "../support/past.rs"]
 mod past;
 
+/// When the past of the report begins.
+const BEGINS: &str = "2026-03-02T00:00:00Z";
+
 #[test]
 fn a_real_past_is_replayed_like_a_simulated_one() {
     on_runtime(async {
-        let samples = openmetrics(&past::past(past::begins()));
+        let samples = openmetrics(&past::past(BEGINS.parse().expect("a time")));
         let real = Prometheus::over(&folder("e2e-backtest"), &samples).await;
         let backtest = |rest: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
@@ -30,6 +33,9 @@ fn a_real_past_is_replayed_like_a_simulated_one() {
         };
         assert_eq!(backtest(&[]), include_str!("../backtesting/report.txt"));
         let steps = backtest(&["--step", "15s"]);
-        assert!(steps.contains("Sluice, compare                                    0   0.00 %"), "{steps}");
+        assert!(
+            steps.contains("Sluice, compare                                    0   0.00 %"),
+            "{steps}"
+        );
     });
 }

@@ -12,7 +12,8 @@ pub fn serve(samples: Database) -> String {
             let reply = move |request: axum::extract::Request| {
                 let samples = samples.clone();
                 async move {
-                    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                    let (method, path) =
+                        (request.method().clone(), request.uri().path().to_owned());
                     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await;
                     let body = String::from_utf8_lossy(&body.expect("a body")).into_owned();
                     let now = jiff::Timestamp::UNIX_EPOCH;

@@ -4,11 +4,6 @@
 use jiff::{SignedDuration, Timestamp};
 use sluice::sim::prometheus::{Database, Labels, NAME};
 
-/// When the past of the golden reports begins.
-pub fn begins() -> Timestamp {
-    "2026-03-02T00:00:00Z".parse().expect("a time")
-}
-
 /// Seconds between two scrapes.
 const SCRAPE: i64 = 15;
 
@@ -58,7 +53,14 @@ impl Pod {
         ])
     }
 
-    fn scrape(&mut self, requests: i64, share: f64, at: Timestamp, to: &mut Database, c: &mut Chance) {
+    fn scrape(
+        &mut self,
+        requests: i64,
+        share: f64,
+        at: Timestamp,
+        to: &mut Database,
+        c: &mut Chance,
+    ) {
         let failed = c.binomial(requests, share);
         self.counts = (self.counts.0 + requests - failed, self.counts.1 + failed);
         for (code, count) in [("200", self.counts.0), ("503", self.counts.1)] {

@@ -6,8 +6,7 @@
 use super::{Finding, Params, counts::ratios, kernel::factors, real};
 
 /// Ratios that people say.
-const SAID: [f64; 13] =
-    [1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 70.0, 100.0];
+const SAID: [f64; 13] = [1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 70.0, 100.0];
 
 /// A part of a release.
 #[derive(Clone, Copy, Debug, PartialEq)]

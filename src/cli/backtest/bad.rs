@@ -31,11 +31,7 @@ pub struct Found {
 ///
 /// # Errors
 /// What is missing, and what may be said instead.
-pub fn find(
-    series: &[(Holds, Series)],
-    times: Times,
-    wanted: &Wanted,
-) -> Result<Found, String> {
+pub fn find(series: &[(Holds, Series)], times: Times, wanted: &Wanted) -> Result<Found, String> {
     let revisions = grown(series, times, &|series| series.labels.get(&wanted.label).cloned());
     let (canary, stable) = if wanted.canary.is_some() || revisions.len() > 1 {
         by_label(&revisions, wanted)?

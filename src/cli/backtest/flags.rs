@@ -188,7 +188,9 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (from, to) = text.split_once("..").ok_or_else(|| {
-            format!("found `{text}`, allowed is FROM..TO, such as 7d..now or 2026-11-14..2026-11-21")
+            format!(
+                "found `{text}`, allowed is FROM..TO, such as 7d..now or 2026-11-14..2026-11-21"
+            )
         })?;
         Ok(Self { from: from.parse()?, to: to.parse()? })
     }

@@ -32,7 +32,8 @@ struct Drawing {
 impl Drawing {
     fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
         let text = escaped(text);
-        let _ = writeln!(self.body, "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{text}</text>");
+        let _ =
+            writeln!(self.body, "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{text}</text>");
     }
 
     /// A line of text, and on to the next.
@@ -142,7 +143,10 @@ fn draw_quiet(quiet: &Quiet, drawing: &mut Drawing) {
         drawing.text(LEFT, drawing.y, "s", &clock(first.at));
         drawing.text(RIGHT - 110.0, drawing.y, "s", &clock(last.at));
     }
-    drawing.line("s", "A mark is a release that would have been rolled back, though nothing was released.");
+    drawing.line(
+        "s",
+        "A mark is a release that would have been rolled back, though nothing was released.",
+    );
 }
 
 /// Canary and stable, minute by minute, and when each judge would have rolled back.
@@ -156,7 +160,10 @@ fn draw_bad(bad: &Bad, drawing: &mut Drawing) {
     let top = drawing.y + 10.0;
     for (colour, of) in [(STABLE, 1), (CANARY, 0)] {
         let value = |minute: &(f64, f64)| if of == 0 { minute.0 } else { minute.1 };
-        let points: Vec<(f64, f64)> = bad.minutes.iter().enumerate()
+        let points: Vec<(f64, f64)> = bad
+            .minutes
+            .iter()
+            .enumerate()
             .map(|(index, minute)| (across(index, all), height(value(minute), most, top)))
             .collect();
         drawing.curve(&points, colour);
@@ -192,9 +199,19 @@ pub fn html(report: &Report) -> String {
         paragraph(note);
     }
     if let Some(quiet) = &report.quiet {
-        let _ = writeln!(body, "<h2>Quiet: {}</h2>\n<p>{}</p>", escaped(&quiet.title()), escaped(&quiet.about()));
+        let _ = writeln!(
+            body,
+            "<h2>Quiet: {}</h2>\n<p>{}</p>",
+            escaped(&quiet.title()),
+            escaped(&quiet.about())
+        );
         let rows = quiet.judges.iter().map(|alarms| {
-            [alarms.judge.clone(), alarms.rolled_back.to_string(), percent(alarms.share), percent(alarms.at_most)]
+            [
+                alarms.judge.clone(),
+                alarms.rolled_back.to_string(),
+                percent(alarms.share),
+                percent(alarms.at_most),
+            ]
         });
         table(&mut body, ["judge", "rolled back", "share", "at most (95 %)"], rows);
         if !quiet.outlook.is_empty() {
@@ -202,10 +219,12 @@ pub fn html(report: &Report) -> String {
         }
     }
     for bad in &report.bad {
-        let _ = writeln!(body, "<h2>{}</h2>\n<p>{}</p>", escaped(&bad.title()), escaped(&bad.about()));
-        let rows = bad.judges.iter().map(|caught| {
-            [caught.judge.clone(), caught.found(), caught.failed_until.to_string()]
-        });
+        let _ =
+            writeln!(body, "<h2>{}</h2>\n<p>{}</p>", escaped(&bad.title()), escaped(&bad.about()));
+        let rows = bad
+            .judges
+            .iter()
+            .map(|caught| [caught.judge.clone(), caught.found(), caught.failed_until.to_string()]);
         table(&mut body, ["judge", "found after", "canary requests failed until then"], rows);
         if !bad.message.is_empty() {
             let _ = writeln!(body, "<p>{}</p>", escaped(&bad.message));
@@ -218,9 +237,14 @@ pub fn html(report: &Report) -> String {
     )
 }
 
-fn table<const N: usize>(body: &mut String, head: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+fn table<const N: usize>(
+    body: &mut String,
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) {
     let cells = |tag: &str, cells: &[String]| -> String {
-        cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect()
+        let all = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+        all.collect::<Vec<_>>().concat()
     };
     let head: Vec<String> = head.map(str::to_owned).to_vec();
     let _ = writeln!(body, "<table>\n<tr>{}</tr>", cells("th", &head));

@@ -67,10 +67,7 @@ pub fn judges() -> Vec<String> {
 }
 
 /// The series as counters of the arms that `arm` tells them to be.
-pub fn told(
-    series: &[(Holds, Series)],
-    arm: impl Fn(&Series) -> Option<Arm>,
-) -> Vec<Counter> {
+pub fn told(series: &[(Holds, Series)], arm: impl Fn(&Series) -> Option<Arm>) -> Vec<Counter> {
     let arms =
         Arms { label: ARM.to_owned(), canary: "canary".to_owned(), stable: "stable".to_owned() };
     let mut all = Vec::new();

@@ -155,7 +155,13 @@ fn real(count: usize) -> f64 {
 /// `0.12 %`.
 pub fn percent(share: f64) -> String {
     let percent = 100.0 * share;
-    let digits = if percent >= 10.0 { 0 } else if percent >= 1.0 { 1 } else { 2 };
+    let digits = if percent >= 10.0 {
+        0
+    } else if percent >= 1.0 {
+        1
+    } else {
+        2
+    };
     format!("{percent:.digits$} %")
 }
 
@@ -206,12 +212,16 @@ impl Report {
         if quiet.releases == 0 {
             return;
         }
-        text.say(Paint::Dim, &format!("  {:<40}{:>12}{:>9}   at most (95 %)", "", "rolled back", "share"));
+        text.say(
+            Paint::Dim,
+            &format!("  {:<40}{:>12}{:>9}   at most (95 %)", "", "rolled back", "share"),
+        );
         for alarms in &quiet.judges {
             let paint = if alarms.share > self.false_alarms { Paint::Bad } else { Paint::Good };
             let share = percent(alarms.share);
             let share = text.style.paint(paint, &format!("{share:>9}"));
-            let (judge, number, most) = (&alarms.judge, alarms.rolled_back, percent(alarms.at_most));
+            let (judge, number, most) =
+                (&alarms.judge, alarms.rolled_back, percent(alarms.at_most));
             text.say(Paint::Plain, &format!("  {judge:<40}{number:>12}{share}   {most}"));
         }
         let ours = quiet.timeline.iter().filter(|moment| !moment.message.is_empty());
@@ -231,7 +241,8 @@ impl Report {
 impl Quiet {
     /// How many releases of which time.
     pub fn title(&self) -> String {
-        let spans = self.spans.iter().map(|(from, to)| format!("{} to {}", clock(*from), clock(*to)));
+        let spans =
+            self.spans.iter().map(|(from, to)| format!("{} to {}", clock(*from), clock(*to)));
         format!(
             "{} of {} pretended, {}",
             releases(self.releases),

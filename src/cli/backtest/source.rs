@@ -80,8 +80,7 @@ impl Source {
                 (counter.to_owned(), Some(QueryRange { lookback, step }))
             }
         };
-        let provider =
-            PrometheusProvider { query, range, compare: None, ..self.provider.clone() };
+        let provider = PrometheusProvider { query, range, compare: None, ..self.provider.clone() };
         let now = Timestamp::from_millisecond(to).map_err(|error| error.to_string())?;
         series(&provider, &self.args, &self.http, self.url.as_deref(), now).await
     }

@@ -69,12 +69,14 @@ fn alone(
     args: &[AnalysisArgument],
 ) -> Vec<(String, String, Rule)> {
     let mut found = Vec::new();
-    for Analysis { owner, run } in templates.alone(namespace, args) {
+    for Analysis { owner, run } in templates.metric_by_metric(namespace, args) {
         match run {
             Err(error) => found.push((owner.clone(), error.sentence, Rule::Analysis)),
             Ok(run) => {
                 let all = texts(&run, &owner, templates).into_iter();
-                for (place, why) in all.filter_map(|(place, text)| Some((place, wrong(&text).err()?))) {
+                for (place, why) in
+                    all.filter_map(|(place, text)| Some((place, wrong(&text).err()?)))
+                {
                     found.push((owner.clone(), format!("{place}: {why}"), Rule::Query));
                 }
             }
@@ -83,20 +85,25 @@ fn alone(
     found
 }
 
-/// Those that both have, by their owner.
+/// Those that both have, by their place.
 fn both(
     one: Vec<(String, String, Rule)>,
     two: &[(String, String, Rule)],
 ) -> Vec<(String, String, Rule)> {
-    one.into_iter().filter(|(owner, ..)| two.iter().any(|(other, ..)| owner == other)).collect()
+    // The same place, whatever the value made of it.
+    let place = |sentence: &str| sentence.split(": found ").next().unwrap_or_default().to_owned();
+    let is_in = |one: &(String, String, Rule)| {
+        two.iter().any(|other| one.0 == other.0 && place(&one.1) == place(&other.1))
+    };
+    one.into_iter().filter(is_in).collect()
 }
 
 /// What is wrong with a query.
 fn wrong(text: &Result<String, String>) -> Result<(), String> {
     use promql_parser::parser::{self, value::ValueType};
     let text = text.as_ref().map_err(Clone::clone)?;
-    let expr = parser::parse(text)
-        .map_err(|why| format!("found `{text}`, which is not PromQL: {why}"))?;
+    let expr =
+        parser::parse(text).map_err(|why| format!("found `{text}`, which is not PromQL: {why}"))?;
     if matches!(expr.value_type(), ValueType::String) {
         return Err(format!("found `{text}`, which gives a text; allowed is what gives numbers"));
     }
@@ -117,7 +124,7 @@ fn of_rollouts(checks: &mut Checks<'_>, objects: &[Value], wrong_already: &[Stri
                 Err(error) => {
                     // What a template gets wrong is told where it is written.
                     let in_template = error.sentence.contains("].metrics[");
-                    if !(in_template && !wrong_already.is_empty()) {
+                    if !in_template || wrong_already.is_empty() {
                         let rule = if error.no_template { Rule::Reference } else { Rule::Analysis };
                         checks.say(Level::Error, rule, &error.sentence);
                     }
@@ -126,7 +133,7 @@ fn of_rollouts(checks: &mut Checks<'_>, objects: &[Value], wrong_already: &[Stri
                     for (place, text) in texts(&run, &owner, &templates) {
                         let is_template = !place.starts_with("Rollout ");
                         if let Err(why) = wrong(&text)
-                            && !(is_template && !wrong_already.is_empty())
+                            && (!is_template || wrong_already.is_empty())
                         {
                             let place = place.clone();
                             tell(checks, &place, &format!("{place}: {why}"), Rule::Query);

@@ -54,7 +54,10 @@ impl<'a> Checks<'a> {
                 wrong.insert(index);
                 let (field, message) = text.split_once(": ").unwrap_or(("", &text));
                 let (field, message) = (field.to_owned(), message.to_owned());
-                self.add(index, About { level: Level::Error, rule: Rule::UnknownField, field: &field, message });
+                self.add(
+                    index,
+                    About { level: Level::Error, rule: Rule::UnknownField, field: &field, message },
+                );
             }
         }
         for (index, refusal) in refused(&self.documents.all) {
@@ -68,7 +71,10 @@ impl<'a> Checks<'a> {
                 .collect();
             let told = if told.is_empty() { vec![(String::new(), refusal.message)] } else { told };
             for (field, message) in told {
-                self.add(index, About { level: Level::Error, rule: Rule::Schema, field: &field, message });
+                self.add(
+                    index,
+                    About { level: Level::Error, rule: Rule::Schema, field: &field, message },
+                );
             }
         }
         self.references();
@@ -76,11 +82,15 @@ impl<'a> Checks<'a> {
 
     /// A text that is not a list of objects.
     fn unread(&mut self, error: &str) {
-        let is = |source: &&Source| error.starts_with(&format!("{}: ", source.name))
-            || error.starts_with(&format!("{}, ", source.name));
+        let is = |source: &&Source| {
+            error.starts_with(&format!("{}: ", source.name))
+                || error.starts_with(&format!("{}, ", source.name))
+        };
         let Some(source) = self.sources.iter().find(is) else { return };
-        let rest = error.strip_prefix(&source.name).unwrap_or(error).trim_start_matches([':', ',', ' ']);
-        let number = rest.strip_prefix("document ").and_then(|rest| rest.split(':').next()?.parse().ok());
+        let rest =
+            error.strip_prefix(&source.name).unwrap_or(error).trim_start_matches([':', ',', ' ']);
+        let number =
+            rest.strip_prefix("document ").and_then(|rest| rest.split(':').next()?.parse().ok());
         let message = match number {
             Some(number) => rest.trim_start_matches(&format!("document {number}: ")).to_owned(),
             None => rest.to_owned(),
@@ -93,7 +103,13 @@ impl<'a> Checks<'a> {
         let message = message.lines().next().unwrap_or_default().to_owned();
         let (file, object, field) = (source.name.clone(), String::new(), String::new());
         self.findings.push(Finding {
-            level: Level::Error, rule: Rule::Syntax, file, line, object, field, message,
+            level: Level::Error,
+            rule: Rule::Syntax,
+            file,
+            line,
+            object,
+            field,
+            message,
         });
     }
 
@@ -101,7 +117,8 @@ impl<'a> Checks<'a> {
     pub(super) fn add(&mut self, index: usize, about: About<'_>) {
         let Some(document) = self.documents.all.get(index) else { return };
         let source = self.sources.iter().find(|source| source.name == document.file);
-        let line = source.and_then(|source| locate::line(&source.text, document.number, about.field));
+        let line =
+            source.and_then(|source| locate::line(&source.text, document.number, about.field));
         self.findings.push(Finding {
             level: about.level,
             rule: about.rule,
@@ -117,7 +134,8 @@ impl<'a> Checks<'a> {
     pub(super) fn say(&mut self, level: Level, rule: Rule, sentence: &str) {
         let (owner, rest) = sentence.split_once(": ").unwrap_or(("", sentence));
         let Some(index) = self.find(owner) else {
-            let index = self.documents.all.iter().position(|one| one.resource == &resource::ROLLOUT);
+            let index =
+                self.documents.all.iter().position(|one| one.resource == &resource::ROLLOUT);
             let message = sentence.to_owned();
             self.add(index.unwrap_or(0), About { level, rule, field: "", message });
             return;
@@ -164,7 +182,9 @@ impl<'a> Checks<'a> {
                 self.lacks();
                 let crate::cli::manifests::Missing { owner, field, kind, name, .. } = &missing;
                 if missing.there.is_empty() {
-                    let sentence = format!("{owner}: {field}: {kind} {name} is in none of these files, so that it is not checked");
+                    let sentence = format!(
+                        "{owner}: {field}: {kind} {name} is in none of these files, so that it is not checked"
+                    );
                     self.say(Level::Warning, Rule::Reference, &sentence);
                 } else {
                     self.say(Level::Error, Rule::Reference, &missing.to_string());
@@ -215,7 +235,9 @@ async fn invalid(world: &World) -> Vec<String> {
     if deployed.is_ok() && trial.begin("lint:new", &[]).await.is_err() {
         return Vec::new();
     }
-    let Some(status) = trial.rollout().and_then(|rollout| rollout.status) else { return Vec::new() };
+    let Some(status) = trial.rollout().and_then(|rollout| rollout.status) else {
+        return Vec::new();
+    };
     let kind = ConditionType::InvalidSpec.as_str();
     let mut all = status.conditions.into_iter();
     let found = all.find(|condition| condition.type_ == kind && condition.status == "True");

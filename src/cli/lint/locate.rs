@@ -83,7 +83,8 @@ fn find(block: &[Line<'_>], path: &[Part]) -> Option<usize> {
     let level = block.first()?.indent;
     let (at, inner) = match first {
         Part::Key(key) => {
-            let at = block.iter().position(|line| line.indent == level && is_key(line.text, key))?;
+            let at =
+                block.iter().position(|line| line.indent == level && is_key(line.text, key))?;
             let below = block.get(at + 1..).unwrap_or_default();
             // A list may stand as far left as its key.
             let inside = |line: &&Line<'_>| {

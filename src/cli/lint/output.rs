@@ -1,5 +1,7 @@
 //! Findings as text, JSON, SARIF and annotations of GitHub. Pure.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::{Finding, Level, Lint, Rule};
@@ -40,14 +42,14 @@ impl Level {
 pub(super) fn text(lint: &Lint, style: Style) -> String {
     let mut text = String::new();
     for finding in &lint.findings {
-        let line = finding.line.map_or_else(String::new, |line| format!(":{line}"));
+        let place = finding.line.map_or_else(String::new, |line| format!(":{line}"));
         let (word, paint) = match finding.level {
             Level::Error => ("error", Paint::Bad),
             Level::Warning => ("warning", Paint::Wait),
             Level::Note => ("note", Paint::Dim),
         };
         let word = style.paint(paint, word);
-        text.push_str(&format!("{}{line}: {word}: {}\n", finding.file, finding.sentence()));
+        let _ = writeln!(text, "{}{place}: {word}: {}", finding.file, finding.sentence());
     }
     text.push_str(&summary(lint));
     text.push('\n');
@@ -91,9 +93,8 @@ fn pretty(document: &Value) -> String {
 
 /// SARIF 2.1.0.
 pub(super) fn sarif(lint: &Lint) -> String {
-    let rules = RULES.map(|rule| {
-        json!({"id": rule.name(), "shortDescription": {"text": rule.about()}})
-    });
+    let rules =
+        RULES.map(|rule| json!({"id": rule.name(), "shortDescription": {"text": rule.about()}}));
     let results: Vec<Value> = lint.findings.iter().map(result).collect();
     pretty(&json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -131,11 +132,11 @@ pub(super) fn github(lint: &Lint) -> String {
             Level::Note => "notice",
             other => other.word(),
         };
-        let line = finding.line.map_or_else(String::new, |line| format!(",line={line}"));
+        let place = finding.line.map_or_else(String::new, |line| format!(",line={line}"));
         let file = property(&finding.file);
         let title = property(&format!("sluice {}", finding.rule.name()));
         let message = data(&finding.sentence());
-        text.push_str(&format!("::{word} file={file}{line},title={title}::{message}\n"));
+        let _ = writeln!(text, "::{word} file={file}{place},title={title}::{message}");
     }
     text.push_str(&summary(lint));
     text.push('\n');
@@ -185,13 +186,18 @@ mod tests {
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
         assert_eq!(run["tool"]["driver"]["rules"][index]["id"], "query");
         let place = &result["locations"][0]["physicalLocation"];
-        assert_eq!((place["region"]["startLine"].as_u64(), &result["level"]), (Some(7), &json!("error")));
+        assert_eq!(
+            (place["region"]["startLine"].as_u64(), &result["level"]),
+            (Some(7), &json!("error"))
+        );
     }
 
     #[test]
     fn the_text_counts() {
         let text = text(&lint(Level::Error), Style::PLAIN);
-        assert!(text.starts_with("a,b.yaml:7: error: AnalysisTemplate errors: spec.metrics[0]: found"));
+        assert!(
+            text.starts_with("a,b.yaml:7: error: AnalysisTemplate errors: spec.metrics[0]: found")
+        );
         assert!(text.ends_with("\n1 error in 2 objects of 1 file\n"), "{text}");
     }
 }

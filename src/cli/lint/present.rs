@@ -47,7 +47,11 @@ pub(super) async fn check(checks: &mut Checks<'_>, asking: &Asking) {
         let owner = owner.strip_suffix(&format!(", metric {metric}")).unwrap_or(owner);
         match present(comparison, asking).await {
             Err(why) => {
-                checks.say(Level::Error, Rule::Outlook, &format!("{owner}: metric {metric}: {why}"));
+                checks.say(
+                    Level::Error,
+                    Rule::Outlook,
+                    &format!("{owner}: metric {metric}: {why}"),
+                );
             }
             Ok(service) => tell(checks, owner, comparison, service, sharing),
         }
@@ -83,7 +87,8 @@ fn tell(
         grouped(minute),
         100.0 * service.rate
     );
-    let level = if says.contains("cannot") || says.contains("nothing can") || says.contains("only") {
+    let level = if says.contains("cannot") || says.contains("nothing can") || says.contains("only")
+    {
         Level::Warning
     } else {
         Level::Note
@@ -126,8 +131,7 @@ fn service(counters: &[Counter], now: Timestamp) -> Option<Service> {
     let now = now.as_millisecond();
     let from = now - i64::from(PRESENT) * 1000;
     let counted = intervals(counters, &Known::default(), Asked { from, began: from, now });
-    let (mut totals, mut seconds, mut dispersion) =
-        (Totals::default(), 0.0, Dispersion::default());
+    let (mut totals, mut seconds, mut dispersion) = (Totals::default(), 0.0, Dispersion::default());
     for interval in &counted.intervals {
         let Counts { requests, errors } = interval.stable;
         totals = totals.and(Counts { requests, errors });

@@ -10,12 +10,18 @@ use serde_json::Value;
 use super::there;
 use crate::{
     analysis::template::{Library, Request, ResolveError, Subject, resolve},
-    api::{AnalysisArgument, AnalysisRunSpec, AnalysisTemplateSpec, Rollout, TemplateRef},
+    api::{
+        AnalysisArgument, AnalysisRunSpec, AnalysisTemplateSpec, Metric, PrometheusProvider,
+        Provider, Rollout, TemplateRef,
+    },
     world::{Program, StrategyKind},
 };
 
 /// What stands for the hash of a revision that does not exist yet.
 const SOME_REVISION: &str = "revision";
+
+const OWN: &str = "AnalysisTemplate";
+const CLUSTER: &str = "ClusterAnalysisTemplate";
 
 /// An analysis that something asks for.
 #[derive(Clone, Debug)]
@@ -74,8 +80,8 @@ impl Templates {
     /// Those among the objects that a Rollout of the namespace may name.
     pub fn of(objects: &[Value], namespace: &str) -> Self {
         Self {
-            own: templates_in(objects, "AnalysisTemplate", Some(namespace)),
-            cluster: templates_in(objects, "ClusterAnalysisTemplate", None),
+            own: templates_in(objects, OWN, Some(namespace)),
+            cluster: templates_in(objects, CLUSTER, None),
         }
     }
 
@@ -94,39 +100,67 @@ impl Templates {
             let mut found = templates.iter().filter(|(_, spec)| has(spec));
             found.next().map(|(name, _)| format!("{kind} {name}, metric {metric}"))
         };
-        of(&self.own, "AnalysisTemplate")
-            .or_else(|| of(&self.cluster, "ClusterAnalysisTemplate"))
+        of(&self.own, OWN)
+            .or_else(|| of(&self.cluster, CLUSTER))
             .unwrap_or_else(|| format!("{owner}, metric {metric}"))
     }
 
-    /// Each template by itself, as a Rollout in `namespace` would ask for it with these arguments:
-    /// its kind and name, and the run.
+    /// Each template by itself, as a Rollout in `namespace` would ask for it with these arguments.
     pub fn alone(&self, namespace: &str, args: &[AnalysisArgument]) -> Vec<Analysis> {
-        let all = self.own.iter().map(|one| (false, one));
-        let all = all.chain(self.cluster.iter().map(|one| (true, one)));
+        let all = self.kinds().into_iter();
+        all.map(|(kind, name, _)| self.one(kind, name, namespace, args)).collect()
+    }
+
+    /// The same, but each metric by itself, so that one that is wrong does not hide the next: in its
+    /// template the others are harmless ones.
+    pub fn metric_by_metric(&self, namespace: &str, args: &[AnalysisArgument]) -> Vec<Analysis> {
+        let mut found = Vec::new();
+        for (kind, name, spec) in self.kinds() {
+            for metric in 0..spec.metrics.len().max(1) {
+                let mut spec = (**spec).clone();
+                for (index, other) in spec.metrics.iter_mut().enumerate() {
+                    if index != metric {
+                        *other = harmless(&other.name);
+                    }
+                }
+                let mut one = self.clone();
+                let own = if kind == OWN { &mut one.own } else { &mut one.cluster };
+                own.insert(name.to_owned(), Arc::new(spec));
+                found.push(one.one(kind, name, namespace, args));
+            }
+        }
+        found
+    }
+
+    /// Kind, name and spec of all of them.
+    fn kinds(&self) -> Vec<(&'static str, &str, &Arc<AnalysisTemplateSpec>)> {
+        let own = self.own.iter().map(|(name, spec)| (OWN, name.as_str(), spec));
+        own.chain(self.cluster.iter().map(|(name, spec)| (CLUSTER, name.as_str(), spec))).collect()
+    }
+
+    /// One template by itself.
+    fn one(&self, kind: &str, name: &str, namespace: &str, args: &[AnalysisArgument]) -> Analysis {
         let rollout = serde_json::json!({"metadata": {"namespace": namespace, "name": "rollout"}});
         let subject =
             Subject { rollout: &rollout, stable: Some(SOME_REVISION), latest: SOME_REVISION };
-        let run = |(cluster_scope, (name, spec)): (bool, (&String, &Arc<AnalysisTemplateSpec>))| {
-            let kind = if cluster_scope { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
-            let templates = [TemplateRef { template_name: name.clone(), cluster_scope }];
-            let given: Vec<AnalysisArgument> =
-                args.iter().filter(|arg| uses(spec, &arg.name)).cloned().collect();
-            let request = Request { templates: &templates, metrics: &[], args: &given };
-            let owner = format!("{kind} {name}");
-            let run = resolve(&request, &self.library(), &subject).map_err(|refused| {
-                let error = refused.to_string();
-                // It speaks of the template itself, which nobody names here.
-                let field = error.strip_prefix("templates[0]").map(|rest| rest.trim_start_matches(['.', ':', ' ']));
-                let sentence = match field {
-                    Some(field) => format!("{owner}: spec.{field}"),
-                    None => format!("{owner}: {error}"),
-                };
-                Unresolved::of(&refused, sentence)
-            });
-            Analysis { owner, run }
-        };
-        all.map(run).collect()
+        let cluster_scope = kind == CLUSTER;
+        let spec = if cluster_scope { self.cluster.get(name) } else { self.own.get(name) };
+        let templates = [TemplateRef { template_name: name.to_owned(), cluster_scope }];
+        let is_its = |arg: &&AnalysisArgument| spec.is_some_and(|spec| uses(spec, &arg.name));
+        let given: Vec<AnalysisArgument> = args.iter().filter(is_its).cloned().collect();
+        let request = Request { templates: &templates, metrics: &[], args: &given };
+        let owner = format!("{kind} {name}");
+        let run = resolve(&request, &self.library(), &subject).map_err(|refused| {
+            let error = refused.to_string();
+            // It speaks of the template itself, which nobody names here.
+            let field = error.strip_prefix("templates[0]");
+            let sentence = match field.map(|rest| rest.trim_start_matches(['.', ':', ' '])) {
+                Some(field) => format!("{owner}: spec.{field}"),
+                None => format!("{owner}: {error}"),
+            };
+            Unresolved::of(&refused, sentence)
+        });
+        Analysis { owner, run }
     }
 
     /// The arguments that a template has no value for.
@@ -135,6 +169,18 @@ impl Templates {
         let open = all.filter(|arg| arg.value.is_none() && arg.value_from.is_none());
         let names: std::collections::BTreeSet<String> = open.map(|arg| arg.name.clone()).collect();
         names.into_iter().collect()
+    }
+}
+
+/// A metric that nothing is wrong with.
+fn harmless(name: &str) -> Metric {
+    let provider =
+        PrometheusProvider { query: "vector(1)".to_owned(), ..PrometheusProvider::default() };
+    Metric {
+        name: name.to_owned(),
+        success_condition: Some("result[0] > 0".to_owned()),
+        provider: Provider { prometheus: Some(provider), ..Provider::default() },
+        ..Metric::default()
     }
 }
 

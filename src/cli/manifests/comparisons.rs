@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::{Analysis, Templates, of_rollout};
 use crate::{
-    analysis::{arguments::{plain_values, substitute}, compare::query},
+    analysis::{
+        arguments::{plain_values, substitute},
+        compare::query,
+    },
     api::{AnalysisArgument, Compare, Metric, PrometheusProvider, Rollout},
     traffic::istio::host::service_of,
     world::Program,
@@ -139,7 +142,8 @@ fn services(rollout: &Rollout, namespace: &str, objects: &[Value]) -> Vec<String
             && rule.is_some_and(|rule| object["metadata"]["name"] == *rule.name)
     };
     let host = objects.iter().find(is).and_then(|rule| rule["spec"]["host"].as_str());
-    found.extend(host.and_then(|host| service_of(host, namespace)).map(|(_, name)| name.to_owned()));
+    found
+        .extend(host.and_then(|host| service_of(host, namespace)).map(|(_, name)| name.to_owned()));
     found.sort();
     found.dedup();
     found

@@ -78,12 +78,7 @@ fn after_a_pause(pods: u32) -> f64 {
     let slow = |requests, above| Slow { requests, above: vec![above] };
     let mut minute = vec![slow(200, 2); 10];
     minute[3] = slow(200, 60);
-    let before = Interval {
-        seconds: 60.0,
-        stable: slow(2000, 78),
-        minute,
-        ..Interval::default()
-    };
+    let before = Interval { seconds: 60.0, stable: slow(2000, 78), minute, ..Interval::default() };
     let state = (0..10).fold(State::new(1), |state, _| step(&state, &before, &goal()).0);
     let pause = Interval {
         seconds: 15.0,
