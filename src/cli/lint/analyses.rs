@@ -126,7 +126,12 @@ fn of_rollouts(checks: &mut Checks<'_>, objects: &[Value], wrong_already: &[Stri
                     let in_template = error.sentence.contains("].metrics[");
                     if !in_template || wrong_already.is_empty() {
                         let rule = if error.no_template { Rule::Reference } else { Rule::Analysis };
-                        checks.say(Level::Error, rule, &error.sentence);
+                        // Which templates there are helps where one is missing, only.
+                        let sentence = match error.sentence.split_once(" (templates: ") {
+                            Some((sentence, _)) if !error.no_template => sentence,
+                            _ => &error.sentence,
+                        };
+                        checks.say(Level::Error, rule, sentence);
                     }
                 }
                 Ok(run) => {
