@@ -133,6 +133,7 @@ fn what_is_wrong_is_named() {
             2,
             "--report: found report.png, allowed is a file *.html or *.svg",
         ),
+        (&["--step", "1h"], 2, "--step: found 1h, allowed is a time from 1s to 5m"),
         (&["--weight", "90%"], 2, "--weight: found 90%, allowed is a share from 0.1% to 50%"),
         (&["--false-alarms", "50%"], 2, "falseAlarms: found 50%; allowed is a share of releases"),
         (

@@ -142,7 +142,10 @@ fn the_present_traffic_says_what_can_be_found() {
     let (code, text, errors) = cluster("tests/linting/good");
     assert_eq!((code, errors.as_str()), (0, ""), "{text}");
     assert!(text.contains("rollout.yaml:28: "), "{text}");
-    assert!(text.contains("spec.strategy.canary.analysis: metric errors: at 597 requests"), "{text}");
+    assert!(
+        text.contains("spec.strategy.canary.analysis: metric errors: at 597 requests"),
+        "{text}"
+    );
     assert!(
         text.contains(
             "a doubling cannot be found in 40 min at this traffic; 3 times as many can, after "

@@ -14,7 +14,11 @@ mod replay;
 mod report;
 mod source;
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
 
 use jiff::Timestamp;
 
@@ -23,7 +27,10 @@ use super::{
     exit::{Exit, Failure},
     session::Terminal,
 };
-use crate::analysis::{compare::rules, provider::prometheus::HttpClients};
+use crate::{
+    analysis::{compare::rules, provider::prometheus::HttpClients},
+    api::Duration,
+};
 use asked::{Spans, asked};
 use bad::Wanted;
 pub use flags::{Flags, HELP};
@@ -45,10 +52,10 @@ pub async fn run(
     now: Timestamp,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let told = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let mut bar = std::io::stderr();
-    let bar: Option<&mut dyn Write> =
-        if told && terminal.interactive { Some(&mut bar) } else { None };
+    let mut bar = io::stderr();
+    // A bar is drawn over and over, which only a terminal can.
+    let draws = bar.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let bar: Option<&mut dyn Write> = if draws { Some(&mut bar) } else { None };
     let report = report_of(flags, namespace, HttpClients::new(), now, bar).await?;
     let text = match flags.output {
         None => report.text(terminal.style),
@@ -77,14 +84,8 @@ fn write(path: &Path, report: &Report) -> Result<(), Failure> {
     })
 }
 
-/// Reads and judges; `bar` is where progress is shown.
-async fn report_of(
-    flags: &Flags,
-    namespace: Option<&str>,
-    http: HttpClients,
-    now: Timestamp,
-    bar: Option<&mut dyn Write>,
-) -> Result<Report, Failure> {
+/// Flags whose values no type refuses.
+fn check(flags: &Flags) -> Result<(), Failure> {
     if let Some(path) = &flags.report
         && !path.extension().is_some_and(|kind| kind == "svg" || kind == "html")
     {
@@ -99,6 +100,24 @@ async fn report_of(
             "--weight: found {found}, allowed is a share from 0.1% to 50%"
         )));
     }
+    let seconds = |step: Duration| (1.0..=300.0).contains(&step.as_secs_f64());
+    if let Some(step) = flags.step.filter(|step| !seconds(*step)) {
+        return Err(Failure::usage(format!(
+            "--step: found {step}, allowed is a time from 1s to 5m, best that of the scrapes"
+        )));
+    }
+    Ok(())
+}
+
+/// Reads and judges; `bar` is where progress is shown.
+async fn report_of(
+    flags: &Flags,
+    namespace: Option<&str>,
+    http: HttpClients,
+    now: Timestamp,
+    bar: Option<&mut dyn Write>,
+) -> Result<Report, Failure> {
+    check(flags)?;
     let asked = asked(flags, namespace)?;
     let params =
         rules(&asked.compare, 1).map_err(|wrong| Failure::usage(wrong.join("\nerror: ")))?.params;

@@ -59,11 +59,13 @@ impl Source {
             while let Some((from, to)) = left.pop() {
                 match self.piece(counter, from, to).await {
                     Ok(found) => into.add(index, found),
-                    Err(_) if to - from > SHORTEST => {
+                    Err(why) => {
                         let half = self.aligned(from + (to - from) / 2);
+                        if to - from <= SHORTEST || half <= from {
+                            return Err(why);
+                        }
                         left.extend([(half, to), (from, half)]);
                     }
-                    Err(why) => return Err(why),
                 }
             }
         }
