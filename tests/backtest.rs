@@ -78,6 +78,15 @@ fn false_alarms_and_a_bad_release_are_told() {
 }
 
 #[test]
+fn the_documents_show_the_report_as_it_is() {
+    let page = fs::read_to_string("docs/judging.md").expect("a page");
+    let report = fs::read_to_string("tests/backtesting/report.txt").expect("a report");
+    for line in report.lines().filter(|line| !line.is_empty()) {
+        assert!(page.contains(&format!("\n    {line}\n")), "docs/judging.md lacks: {line}");
+    }
+}
+
+#[test]
 fn steps_and_new_pods_will_do() {
     let url = answers::serve(past::past(BEGINS.parse().expect("a time")));
     let all = ["--requests", COUNTER, "--prometheus-url", &url, "--quiet", "none", "--bad", BAD];

@@ -44,6 +44,21 @@ fn mistakes_are_told_with_file_and_line() {
 }
 
 #[test]
+fn the_documents_show_findings_as_they_are() {
+    let page = fs::read_to_string("docs/operations.md").expect("a page");
+    let findings = fs::read_to_string("tests/linting/wrong.txt").expect("findings");
+    let shown: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("    tests/linting/")).collect();
+    assert!(!shown.is_empty());
+    for line in shown {
+        assert!(
+            findings.contains(&format!("tests/linting/{line}\n")),
+            "not found any more: {line}"
+        );
+    }
+}
+
+#[test]
 fn every_example_is_clean() {
     for example in [
         "tests/linting/good",
