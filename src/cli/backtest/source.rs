@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use jiff::Timestamp;
 
+use super::release::seconds;
 use crate::{
     analysis::{
         compare::samples::Holds,
@@ -58,7 +59,7 @@ impl Source {
             let mut left = vec![(from, to)];
             while let Some((from, to)) = left.pop() {
                 match self.piece(counter, from, to).await {
-                    Ok(found) => into.add(index, found),
+                    Ok(found) => into.add(index, found, from),
                     Err(why) => {
                         let half = self.aligned(from + (to - from) / 2);
                         if to - from <= SHORTEST || half <= from {
@@ -116,10 +117,12 @@ pub struct Window {
 }
 
 impl Window {
-    fn add(&mut self, counter: usize, found: Vec<Series>) {
+    /// Adds what was found after `from`: Prometheus 2 has the left end of a range in it, 3 has not.
+    fn add(&mut self, counter: usize, found: Vec<Series>, from: i64) {
+        let from = seconds(from);
         for Series { labels, samples } in found {
             let known = self.series.entry((counter, labels)).or_default();
-            let last = known.last().map_or(f64::NEG_INFINITY, |(at, _)| *at);
+            let last = known.last().map_or(from, |(at, _)| at.max(from));
             let before = known.len();
             known.extend(samples.into_iter().filter(|(at, _)| *at > last));
             self.points += (known.len() - before) as u64;
@@ -128,8 +131,7 @@ impl Window {
 
     /// Forgets what was before `at`, in milliseconds since 1970.
     pub fn forget(&mut self, at: i64) {
-        let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MIN);
-        let seconds = at.as_duration().as_secs_f64();
+        let seconds = seconds(at);
         self.series.retain(|_, samples| {
             let first = samples.partition_point(|(at, _)| *at <= seconds);
             samples.drain(..first);
