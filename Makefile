@@ -42,5 +42,5 @@ bench: ## Counts API calls and times releases on the real control plane
 	cargo test --locked --release --test bench
 	cargo bench --locked --bench simulation
 
-judge-bench: ## False alarms of the judges, and how soon they find a bad canary; some minutes
+judge-bench: ## False alarms of the judges, and how soon they find a bad canary; a quarter of an hour on two cores
 	cargo bench --locked --bench judge

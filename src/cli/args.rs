@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::Duration;
 
-use super::{completion, exit, explain, judge, plan, simulate, status::Goal};
+use super::{backtest, completion, exit, explain, judge, lint, plan, simulate, status::Goal};
 
 /// The plugin's command line.
 #[derive(Debug, Parser)]
@@ -75,6 +75,11 @@ pub enum Verb {
     Simulate(Box<simulate::Flags>),
     /// Compares canary and stable in a file of counts, after every interval; needs no cluster
     Judge(judge::Flags),
+    /// Replays the comparison over the past of a Prometheus: false alarms of quiet times, and when bad
+    /// releases would have been caught
+    Backtest(Box<backtest::Flags>),
+    /// Checks manifests: schema, references, queries, conditions; needs no cluster
+    Lint(lint::Flags),
     /// Prints the script that completes this command line in a shell
     #[command(after_help = completion::HELP)]
     Completion(completion::Flags),
@@ -126,6 +131,13 @@ pub enum Output {
     Name,
 }
 
+/// The formats of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON document
+    Json,
+}
+
 /// `status`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("waits").args(["watch", "goal"])))]
@@ -145,7 +157,7 @@ pub struct Status {
     pub timeout: Option<Duration>,
     /// JSON: one object, or while waiting one on a line for each change
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<StatusOutput>,
+    pub output: Option<Format>,
     /// Adds a summary in Markdown to this file at the end, for example `"$GITHUB_STEP_SUMMARY"`
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
@@ -159,13 +171,6 @@ impl Status {
     pub fn goal(&self) -> Option<Goal> {
         self.goal.or_else(|| self.watch.then_some(Goal::Turn))
     }
-}
-
-/// The formats of `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StatusOutput {
-    /// JSON
-    Json,
 }
 
 /// `set`.
@@ -214,12 +219,12 @@ pub struct History {
     pub revision: Option<i64>,
     /// Format of the output
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<Format>,
+    pub output: Option<Encoding>,
 }
 
 /// JSON or YAML.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum Encoding {
     /// JSON
     Json,
     /// YAML
@@ -349,6 +354,10 @@ mod tests {
             "x undo checkout --to-revision 3 --wait-timeout 5s",
             "x judge counts.csv",
             "x judge - --false-alarms 2% --tolerate-ratio 1.5 --release 20m --objective 99.9%",
+            "x backtest rollout.yaml templates --metric errors --arg service=shop --prometheus-url http://p",
+            "x backtest --requests a --errors b --quiet 14d..7d --bad 1d..2h --label v --report r.svg",
+            "x lint rollout.yaml templates -o sarif",
+            "x lint - --cluster --prometheus-url http://p -o github",
             "x version",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -380,6 +389,12 @@ mod tests {
             "x judge counts.csv --false-alarms few",
             "x judge counts.csv --burn 6",
             "x get rollouts -o xml",
+            "x lint",
+            "x lint file -o xml",
+            "x lint file --prometheus-url http://p",
+            "x backtest",
+            "x backtest file --requests a",
+            "x backtest --requests a --quiet yesterday..now",
         ] {
             let code = parse(line).err().map(|error| error.exit_code());
             assert_eq!(code, Some(i32::from(exit::Exit::Usage.code())), "{line}");

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::api::Rollout;
 
 use super::{
-    args::{StatusOutput, rollout_name},
+    args::{Format, rollout_name},
     exit::{Exit, Failure},
     session::Session,
     snapshot::{self, unread},
@@ -30,7 +30,7 @@ pub struct Flags {
     pub all: bool,
     /// Format of the output; default: text
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<StatusOutput>,
+    pub output: Option<Format>,
 }
 
 /// Shows the log.

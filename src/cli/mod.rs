@@ -9,6 +9,7 @@
 pub mod abort;
 pub mod age;
 pub mod args;
+pub mod backtest;
 pub mod command;
 pub mod completion;
 pub mod connect;
@@ -21,8 +22,10 @@ pub mod get;
 pub mod header;
 pub mod history;
 pub mod judge;
+pub mod lint;
 pub mod live;
 pub mod manifests;
+pub mod outlook;
 pub mod pause;
 pub mod plan;
 pub mod plugin;

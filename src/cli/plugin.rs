@@ -8,9 +8,9 @@ use crate::api;
 
 use super::{
     args::{Cli, Plain, Set, Verb},
-    completion, connect,
+    backtest, completion, connect,
     exit::{Exit, Failure},
-    explain, get, history, judge, plan, promote,
+    explain, get, history, judge, lint, plan, promote,
     send::{Order, send},
     session::{Session, Terminal},
     set, simulate, status, undo, version,
@@ -31,6 +31,14 @@ pub async fn run(
         Verb::Judge(flags) => return judge::run(flags, out),
         Verb::Completion(flags) => return completion::run(flags, out),
         Verb::Simulate(flags) => return simulate::run(flags, terminal, out).await,
+        Verb::Backtest(flags) => {
+            let namespace = cli.global.namespace.as_deref();
+            return backtest::run(flags, namespace, terminal, clock(), out).await;
+        }
+        Verb::Lint(flags) => {
+            let namespace = cli.global.namespace.as_deref();
+            return lint::run(flags, namespace, terminal, clock(), out).await;
+        }
         _ => {}
     }
     let connection = connect::connect(&cli.global).await?;
@@ -69,6 +77,14 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::Simulate(flags) => simulate::run(flags, session.terminal, session.out).await,
         Verb::Explain(flags) => explain::run(session, flags).await,
         Verb::Plan(flags) => plan::run(session, flags).await,
+        Verb::Backtest(flags) => {
+            let (namespace, now) = (Some(session.namespace.as_str()), (session.clock)());
+            backtest::run(flags, namespace, session.terminal, now, session.out).await
+        }
+        Verb::Lint(flags) => {
+            let (namespace, now) = (Some(session.namespace.as_str()), (session.clock)());
+            lint::run(flags, namespace, session.terminal, now, session.out).await
+        }
         Verb::Version => {
             session.print(&version::text())?;
             Ok(Exit::Done)

@@ -22,6 +22,7 @@ mod adoption;
 mod analysis;
 mod app;
 mod autoscaler;
+mod backtest;
 mod budgets;
 mod commands;
 mod compared;
