@@ -164,6 +164,7 @@ pub fn resolve(
         metrics: metrics.into_iter().map(|(_, metric)| metric).collect(),
         dry_run,
         measurement_retention,
+        comparisons: None,
         ttl: parts.iter().filter_map(|part| part.spec.ttl).min(),
         terminate: false,
     })

@@ -163,7 +163,8 @@ fn queries(
     let asked = run.metrics.iter().filter_map(|metric| {
         let prometheus = metric.provider.prometheus.as_ref()?;
         let place = owner_of(&metric.name, owner, library);
-        Some(match &prometheus.compare {
+        let own = prometheus.compare.as_ref().filter(|compare| compare.mann_whitney.is_none());
+        Some(match own {
             None => vec![parsed(format!("{place}: query"), &prometheus.query)],
             Some(compare) => compare::query::queries(compare, compare::query::FIRST)
                 .iter()
