@@ -152,7 +152,7 @@ pub fn resolve(
     let metrics = metrics
         .into_iter()
         .map(|(path, metric)| {
-            let metric = filled(&path, counted(&path, metric, &args)?, subject)?;
+            let metric = filled(&path, counted(&path, metric, &args)?, &args, subject)?;
             Ok((path, metric))
         })
         .collect::<Result<Vec<_>, _>>()?;

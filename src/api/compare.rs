@@ -89,8 +89,8 @@ pub struct CompareLatency {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Slo {
-    /// Share of requests that must not fail, such as 99.9%.
-    #[schemars(length(max = 16), regex(pattern = r"^[0-9]+(\.[0-9]+)?%?$"))]
+    /// Share of requests that must not fail, such as 99.9%. In a template also `"{{args.NAME}}"`.
+    #[schemars(length(max = 128))]
     pub objective: String,
     /// How many times too fast its error budget may burn, up to 1000. Default 14.4.
     #[serde(default, skip_serializing_if = "Option::is_none")]

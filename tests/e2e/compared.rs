@@ -168,11 +168,12 @@ async fn looked(
 ) -> (Comparison, Pair) {
     let written = provider.compare.as_ref().expect("a comparison");
     let (http, secrets) = (HttpClients::without_proxy(), Secrets::default());
+    let interval = metric.interval.unwrap_or_default();
     let began = start + SignedDuration::from_secs(BEGINS * SCRAPE);
     let (mut now, end) = (began, start + SignedDuration::from_secs((SCRAPES + 6) * SCRAPE));
     let (mut before, mut stable): (Option<Comparison>, Pair) = (None, (0, 0));
     while now < end {
-        let comparing = Comparing { compare: written, before: before.as_ref(), began };
+        let comparing = Comparing { compare: written, interval, before: before.as_ref(), began };
         let read = compare(provider, comparing, &[], &secrets, &http, Some(url), now).await;
         let Reading::Counted(counted) = read else { panic!("{read:?}") };
         for interval in &counted.intervals {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::intervals::Known;
 use super::samples::Holds;
+use crate::analysis::arguments::{plain_values, substitute};
 use crate::analysis::template::{ResolveError, Subject, invalid};
-use crate::api::{Compare, CompareLatency, Duration as Written, Metric};
+use crate::api::{AnalysisArgument, Compare, CompareLatency, Duration as Written, Metric};
 
 /// The label by which Istio's metrics tell revisions apart.
 const LABEL: &str = "destination_canonical_revision";
@@ -34,11 +35,17 @@ const LONGEST: i64 = 3_600_000;
 /// More than two scrapes, in milliseconds: what a growth begins with.
 const SCRAPES: i64 = 150_000;
 
-/// The metric with what a comparison leaves out: the revisions, and Istio's counter.
+/// The metric with what a comparison leaves out: the revisions, Istio's counter, and the objective
+/// where an argument says it.
 ///
 /// # Errors
-/// There is no stable revision yet.
-pub fn filled(path: &str, metric: Metric, subject: &Subject) -> Result<Metric, ResolveError> {
+/// There is no stable revision yet, or no such argument.
+pub fn filled(
+    path: &str,
+    metric: Metric,
+    args: &[AnalysisArgument],
+    subject: &Subject,
+) -> Result<Metric, ResolveError> {
     let mut metric = metric;
     let prometheus = metric.provider.prometheus.as_mut();
     let Some(compare) = prometheus.and_then(|prometheus| prometheus.compare.as_mut()) else {
@@ -49,6 +56,12 @@ pub fn filled(path: &str, metric: Metric, subject: &Subject) -> Result<Metric, R
         let found = "a comparison, but there is no stable revision yet";
         return Err(invalid(path, found, "one from the second release on"));
     };
+    if let Some(slo) = &mut compare.slo {
+        slo.objective = substitute(&slo.objective, &plain_values(args)).map_err(|error| {
+            let path = format!("{path}.provider.prometheus.compare.slo.objective");
+            invalid(path, error.to_string(), "a share such as 99.9%, or an argument that is one")
+        })?;
+    }
     compare.canary.get_or_insert_with(|| subject.latest.to_owned());
     compare.stable.get_or_insert_with(|| stable.to_owned());
     compare.label.get_or_insert_with(|| LABEL.to_owned());

@@ -159,3 +159,6 @@ fn digits(value: f64) -> f64 {
     let whole = (value / unit).round();
     if unit < 1.0 { whole / (1.0 / unit).round() } else { whole * unit }
 }
+
+#[cfg(test)]
+mod tests;

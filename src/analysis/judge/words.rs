@@ -159,7 +159,11 @@ fn blind(finding: &Finding, params: &Params, subject: &Subject) -> String {
     let Some(traffic) = Traffic::seen(finding) else { return String::new() };
     match subject {
         Subject::Errors => blind_spot(&traffic, params),
-        Subject::Slower { than } => slow_blind_spot(&traffic, params, than),
+        // Elsewhere it does not bet, and says so.
+        Subject::Slower { than } if (0.001..=0.5).contains(&finding.stable.rate()) => {
+            slow_blind_spot(&traffic, params, than)
+        }
+        Subject::Slower { .. } => String::new(),
     }
 }
 
@@ -171,9 +175,9 @@ fn slow_blind_spot(traffic: &Traffic, params: &Params, than: &str) -> String {
     if found(&wanted) {
         return String::new();
     }
+    let odds = if wanted > 2.0 { format!("{} times", short(wanted)) } else { "twice".to_owned() };
     let blind = format!(
-        "{} times the odds of more than {than} cannot be found in {} at this traffic",
-        short(wanted),
+        "{odds} the odds of more than {than} cannot be found in {} at this traffic",
         time(release)
     );
     let larger = [3.0, 5.0, 10.0, 20.0, 50.0].into_iter().filter(|odds| *odds > wanted);

@@ -1,8 +1,11 @@
 //! What is known of a canary's error budget, in words.
 
 use super::{Report, chance, grouped, needs_requests, short, time};
-use crate::analysis::judge::{
-    Finding, Params, Totals, Verdict, outlook::Traffic, parameters::Share, slo::Objective,
+use crate::analysis::{
+    judge::{
+        Finding, Params, Totals, Verdict, outlook::Traffic, parameters::Share, slo::Objective,
+    },
+    text::number,
 };
 
 /// Says what is known of the canary's budget. `limit` is the share of errors that burns too fast.
@@ -30,7 +33,7 @@ fn found(finding: &Finding, objective: &Objective) -> String {
         grouped(canary.requests),
         speed(canary),
         objective.objective,
-        short(objective.burn),
+        number(objective.burn),
         speed(stable)
     );
     match verdict {
