@@ -251,7 +251,7 @@ pub fn samples() -> Database {
         ("broken", 0.0, 10.0),
         ("quiet", 0.0, 0.05),
         ("recovered", 10.0, 0.0),
-        ("stable", 10.0, 0.02),
+        ("stable", 10.0, 1.0 / 15.0),
     ] {
         requests(&mut samples, "shop", revision, good, bad);
         // Revisions have the same name where the template is the same.

@@ -129,8 +129,7 @@ fn slow(
     let slower = || {
         let all = state.bounds.iter().zip(&counted.recent_slow).zip(bounds);
         all.rev().find_map(|((bound, windows), than)| {
-            let usual = bound.stable.rate();
-            incident(windows, usual, rules, &format!("took longer than {than}"))
+            incident(windows, bound.usual(), rules, &format!("took longer than {than}"))
         })
     };
     Said {
@@ -156,7 +155,10 @@ fn burns(
     let found = budget::finding(&state, limit, &rules.params);
     Said {
         words: burning(&found, objective, limit, &rules.params),
-        incident: both.then(|| suffering(&counted.recent.short, "failed")),
+        incident: both.then(|| {
+            let found = suffering(&counted.recent.short, "failed");
+            format!("{found}; both burn their budget, so that nobody is blamed for it")
+        }),
         found,
         memory: memory_of(&state),
     }
@@ -173,9 +175,7 @@ fn verdict(metric: &Metric, said: &Said, silence: Option<String>) -> (Comparison
             (ComparisonFinding::Worse, judged(Verdict::Failed, value, &words.found))
         }
         (_, Some(incident), _) => {
-            let message =
-                format!("shared incident: {incident}; the canary is no worse than stable");
-            let held = judged(Verdict::Inconclusive, value, &message);
+            let held = judged(Verdict::Inconclusive, value, &format!("shared incident: {incident}"));
             (ComparisonFinding::SharedIncident, Judged { counts: Counts::NoData, ..held })
         }
         (_, None, Some(silence)) => {
@@ -196,7 +196,8 @@ fn incident(windows: &Windows, usual: f64, rules: &Rules, what: &str) -> Option<
     let Windows { long, short } = windows;
     let limit = usual + rules.incident;
     let burns = |long, short| rules.incident < 1.0 && slo::burns(long, short, limit);
-    (burns(long.0, short.0) && burns(long.1, short.1)).then(|| suffering(short, what))
+    (burns(long.0, short.0) && burns(long.1, short.1))
+        .then(|| format!("{}; the canary is no worse than stable", suffering(short, what)))
 }
 
 fn suffering((canary, stable): &(judge::Totals, judge::Totals), what: &str) -> String {

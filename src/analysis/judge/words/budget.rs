@@ -16,11 +16,11 @@ pub fn burning(finding: &Finding, objective: &Objective, limit: f64, params: &Pa
         (Verdict::NotWorse, None) => (String::new(), String::new()),
         (Verdict::NotWorse, Some(traffic)) => outlook(finding, &traffic, limit, params),
     };
-    Report { found: found(finding, objective), needs, blind }
+    Report { found: found(finding, objective, limit, params), needs, blind }
 }
 
 /// "canary 19 of 404 failed, 47 times what 99.9% allows (14.4 is too fast); stable 0.4 times".
-fn found(finding: &Finding, objective: &Objective) -> String {
+fn found(finding: &Finding, objective: &Objective, limit: f64, params: &Params) -> String {
     let Finding { canary, stable, verdict, ln_evidence, .. } = finding;
     if canary.requests == 0 {
         return "no requests of the canary yet".to_owned();
@@ -37,7 +37,16 @@ fn found(finding: &Finding, objective: &Objective) -> String {
         speed(stable)
     );
     match verdict {
-        _ if *ln_evidence >= 2.0_f64.ln() => format!("{counted}; {} by chance", chance(*ln_evidence)),
+        // The evidence is one reason, the two windows the other.
+        Verdict::Worse if *ln_evidence < params.ln_needed() => {
+            format!("{counted}, over the long window and the short one")
+        }
+        Verdict::NotWorse if canary.rate() >= limit => {
+            format!("{counted}; what stable suffered from as well does not count")
+        }
+        _ if *ln_evidence >= 2.0_f64.ln() => {
+            format!("{counted}; {} by chance", chance(*ln_evidence))
+        }
         _ => counted,
     }
 }
