@@ -72,7 +72,7 @@ pub struct Compare {
 }
 
 /// Slow requests: those above each of some bounds.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct CompareLatency {
     /// Histogram, as a selector without `_bucket`. Default: Istio's.

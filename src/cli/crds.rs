@@ -62,7 +62,8 @@ fn drop_idle(schema: &mut Value) {
         items.iter_mut().for_each(drop_idle);
     }
     if let Value::Object(fields) = schema {
-        let bounded = fields.contains_key("maximum") || fields.get("type") == Some(&json!("number"));
+        let bounded =
+            fields.contains_key("maximum") || fields.get("type") == Some(&json!("number"));
         if bounded && fields.get("format").is_some_and(Value::is_string) {
             fields.remove("format");
         }

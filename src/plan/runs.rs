@@ -9,8 +9,8 @@ use crate::{
         template::{Library, Request, Subject, resolve},
     },
     api::{
-        AbortCause, AnalysisRunSpec, AnalysisStatus, JobProvider, Metric, PauseReason, PauseStatus, Provider,
-        REVISION_LABEL, ROLLOUT_LABEL, RunStatus, StepAnalysis, Verdict,
+        AbortCause, AnalysisRunSpec, AnalysisStatus, JobProvider, Metric, PauseReason, PauseStatus,
+        Provider, REVISION_LABEL, ROLLOUT_LABEL, RunStatus, StepAnalysis, Verdict,
     },
     world::{Run, World},
 };

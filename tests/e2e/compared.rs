@@ -202,7 +202,8 @@ fn a_histogram_in_a_real_prometheus_is_read_bound_by_bound() {
             let (first, new) = story.first;
             let there = story.there.clone();
             let missed = story.missed.clone();
-            let bucket = Story { grows: of(story.grows), first: (of(first), new), there, missed, ..story };
+            let bucket =
+                Story { grows: of(story.grows), first: (of(first), new), there, missed, ..story };
             *sum = bucket.tell(start(), &labels, &mut samples);
         }
         let arm = if story.revision == "canary" { &mut canary } else { &mut stable };

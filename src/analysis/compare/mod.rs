@@ -124,7 +124,17 @@ fn slow(
         state = latency::step(&state, interval, &rules.params).0;
     }
     let found = latency::finding(&state, &rules.params);
-    let than = bounds.get(state.loudest()).map(ToString::to_string).unwrap_or_default();
+    let words = |at: usize| {
+        let than = bounds.get(at).map(ToString::to_string).unwrap_or_default();
+        let found = latency::finding_at(&state, at, &rules.params);
+        report(&found, &rules.params, &Subject::Slower { than })
+    };
+    let mut said = words(state.loudest());
+    // What one bound cannot show another may.
+    let mut telling = state.bounds.iter().enumerate().filter(|(_, bound)| bound.is_telling());
+    if telling.any(|(at, _)| words(at).blind.is_empty()) {
+        said.blind.clear();
+    }
     // Some requests are always slow: more of them than stable has had in all is an incident.
     let slower = || {
         let all = state.bounds.iter().zip(&counted.recent_slow).zip(bounds);
@@ -133,7 +143,7 @@ fn slow(
         })
     };
     Said {
-        words: report(&found, &rules.params, &Subject::Slower { than }),
+        words: said,
         incident: incident(&counted.recent, 0.0, rules, "failed").or_else(slower),
         found,
         memory: memory_of(&state),
@@ -175,7 +185,8 @@ fn verdict(metric: &Metric, said: &Said, silence: Option<String>) -> (Comparison
             (ComparisonFinding::Worse, judged(Verdict::Failed, value, &words.found))
         }
         (_, Some(incident), _) => {
-            let held = judged(Verdict::Inconclusive, value, &format!("shared incident: {incident}"));
+            let held =
+                judged(Verdict::Inconclusive, value, &format!("shared incident: {incident}"));
             (ComparisonFinding::SharedIncident, Judged { counts: Counts::NoData, ..held })
         }
         (_, None, Some(silence)) => {

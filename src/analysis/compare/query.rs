@@ -132,7 +132,8 @@ pub fn queries(compare: &Compare, range: Duration) -> Vec<(String, Holds)> {
 /// The buckets of these bounds and of `+Inf`, and the bounds in the unit of the histogram, which its
 /// name says.
 fn buckets(histogram: &str, bounds: &[Written], compare: &Compare) -> (String, Vec<f64>) {
-    let (name, matchers) = histogram.trim().split_once('{').unwrap_or((histogram.trim(), "}"));
+    let histogram = histogram.trim();
+    let (name, matchers) = histogram.split_once('{').unwrap_or((histogram, "}"));
     let name = name.trim_end().trim_end_matches("_bucket");
     let unit = if name.ends_with("_milliseconds") { 1000.0 } else { 1.0 };
     // To the microsecond: 1000 times 0.07 is not 70.

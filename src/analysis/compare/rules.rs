@@ -142,7 +142,11 @@ fn strangers(compare: &Compare) -> Vec<String> {
         (false, true, false) => "slo",
         (false, false, true) => "mannWhitney",
         (false, false, false) => return Vec::new(),
-        _ => return vec!["slo: found several judges; allowed is one of latency, slo, mannWhitney".into()],
+        _ => {
+            return vec![
+                "slo: found several judges; allowed is one of latency, slo, mannWhitney".into(),
+            ];
+        }
     };
     let found = [
         ("requests", compare.requests.is_some(), slo),
@@ -176,7 +180,9 @@ fn bounds(latency: &api::CompareLatency) -> Result<Vec<Duration>, String> {
     let bounds = query::bounds(latency);
     let sound = |bound: &Duration| (0.001..=600.0).contains(&bound.as_secs_f64());
     if let Some(bound) = bounds.iter().find(|bound| !sound(bound)) {
-        return Err(format!("latency.bounds: found {bound}; allowed is a duration from 1ms to 10m"));
+        return Err(format!(
+            "latency.bounds: found {bound}; allowed is a duration from 1ms to 10m"
+        ));
     }
     let rise = bounds.windows(2).all(|two| two[0] < two[1]);
     if !rise || bounds.len() > query::MOST_BOUNDS {
@@ -229,10 +235,7 @@ fn kayenta(found: &api::MannWhitney, ratio: f64) -> Kayenta {
             direction,
         },
         values: found.values.map_or(50, |values| usize::try_from(values).unwrap_or(0)),
-        scores: (
-            f64::from(found.pass.unwrap_or(95)),
-            f64::from(found.marginal.unwrap_or(75)),
-        ),
+        scores: (f64::from(found.pass.unwrap_or(95)), f64::from(found.marginal.unwrap_or(75))),
     }
 }
 

@@ -80,7 +80,8 @@ pub fn judge(metric: &Metric, pairs: &[Pair]) -> Judged {
         Grade::Marginal => Verdict::Inconclusive,
         Grade::Fail => Verdict::Failed,
     };
-    let bad = pairs.iter().zip(&classes).filter(|(_, class)| matches!(class, Class::High | Class::Low));
+    let bad =
+        pairs.iter().zip(&classes).filter(|(_, class)| matches!(class, Class::High | Class::Low));
     let bad: Vec<String> = bad.map(|(pair, _)| different(pair)).collect();
     let all = classes.iter().filter(|class| **class != Class::NoData).count();
     let message = match (bad.as_slice(), pairs) {

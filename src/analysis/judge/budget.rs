@@ -99,12 +99,7 @@ pub fn look(state: &mut State, windows: &Windows, limit: f64) -> bool {
 pub fn finding(state: &State, limit: f64, params: &Params) -> Finding {
     let State { canary, stable, evidence, .. } = *state;
     Finding {
-        verdict: Verdict::of(
-            state.alarmed,
-            canary.requests,
-            stable.requests,
-            params.min_requests,
-        ),
+        verdict: Verdict::of(state.alarmed, canary.requests, stable.requests, params.min_requests),
         ln_evidence: slo::ln_evidence(evidence.errors, evidence.requests, limit, (0.5, 0.5)),
         dispersion: state.dispersion.phi(),
         canary,

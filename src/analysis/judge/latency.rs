@@ -79,7 +79,8 @@ impl Bound {
         Totals { requests, errors: all(errors, self.stable.errors) }.rate()
     }
 
-    fn is_telling(&self) -> bool {
+    /// Whether it takes part in the comparison.
+    pub fn is_telling(&self) -> bool {
         TELLING.contains(&self.usual())
     }
 }
@@ -158,14 +159,19 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
 /// What a state says; its counts are those of the bound that speaks loudest. While no bound takes
 /// part, that is not enough data.
 pub fn finding(state: &State, params: &Params) -> Finding {
-    let loudest = state.bounds.get(state.loudest());
-    let (canary, stable) = loudest.map(|bound| (bound.canary, bound.stable)).unwrap_or_default();
+    finding_at(state, state.loudest(), params)
+}
+
+/// The same with the counts of another bound.
+pub fn finding_at(state: &State, bound: usize, params: &Params) -> Finding {
+    let bound = state.bounds.get(bound);
+    let (canary, stable) = bound.map(|bound| (bound.canary, bound.stable)).unwrap_or_default();
     let telling = state.bounds.iter().any(Bound::is_telling);
     let verdict = Verdict::of(state.alarmed, canary.requests, stable.requests, params.min_requests);
     Finding {
         verdict: if telling { verdict } else { verdict.without_evidence() },
         ln_evidence: state.ln_evidence(),
-        dispersion: loudest.map_or(1.0, |bound| bound.dispersion.phi()),
+        dispersion: bound.map_or(1.0, |bound| bound.dispersion.phi()),
         canary,
         stable,
         seconds: state.seconds,

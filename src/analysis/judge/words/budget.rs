@@ -11,10 +11,9 @@ use crate::analysis::{
 /// Says what is known of the canary's budget. `limit` is the share of errors that burns too fast.
 pub fn burning(finding: &Finding, objective: &Objective, limit: f64, params: &Params) -> Report {
     let (needs, blind) = match (finding.verdict, Traffic::seen(finding)) {
-        (Verdict::Worse, _) => (String::new(), String::new()),
         (Verdict::NotEnoughData, _) => (needs_requests(finding, params), String::new()),
-        (Verdict::NotWorse, None) => (String::new(), String::new()),
         (Verdict::NotWorse, Some(traffic)) => outlook(finding, &traffic, limit, params),
+        (Verdict::Worse, _) | (Verdict::NotWorse, None) => (String::new(), String::new()),
     };
     Report { found: found(finding, objective, limit, params), needs, blind }
 }
@@ -41,11 +40,14 @@ fn found(finding: &Finding, objective: &Objective, limit: f64, params: &Params) 
         Verdict::Worse if *ln_evidence < params.ln_needed() => {
             format!("{counted}, over the long window and the short one")
         }
-        Verdict::NotWorse if canary.rate() >= limit => {
-            format!("{counted}; what stable suffered from as well does not count")
-        }
         _ if *ln_evidence >= 2.0_f64.ln() => {
             format!("{counted}; {} by chance", chance(*ln_evidence))
+        }
+        Verdict::NotWorse if canary.rate() >= limit && stable.rate() >= limit => {
+            format!("{counted}; what stable suffered from as well does not count")
+        }
+        Verdict::NotWorse if canary.rate() >= limit => {
+            format!("{counted}, which chance explains so far")
         }
         _ => counted,
     }
@@ -53,12 +55,7 @@ fn found(finding: &Finding, objective: &Objective, limit: f64, params: &Params) 
 
 /// What is still needed to see a canary with twice as many errors as the limit, or that this cannot
 /// be seen.
-fn outlook(
-    finding: &Finding,
-    traffic: &Traffic,
-    limit: f64,
-    params: &Params,
-) -> (String, String) {
+fn outlook(finding: &Finding, traffic: &Traffic, limit: f64, params: &Params) -> (String, String) {
     let release = params.release_seconds;
     let after = |times: f64| traffic.seconds_to_find_burning(times, limit, params);
     let found = |times: &f64| after(*times).is_some_and(|seconds| seconds <= release);

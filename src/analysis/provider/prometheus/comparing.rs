@@ -16,9 +16,7 @@ use crate::analysis::compare::{
     series::pairs,
 };
 use crate::analysis::verdict::Reading;
-use crate::api::{
-    self, AnalysisArgument, Compare, Comparison, PrometheusProvider, QueryRange,
-};
+use crate::api::{self, AnalysisArgument, Compare, Comparison, PrometheusProvider, QueryRange};
 
 /// Values of a query that are compared at most: the last ones.
 const MOST_VALUES: f64 = 2000.0;
