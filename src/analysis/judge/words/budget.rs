@@ -47,7 +47,7 @@ fn found(finding: &Finding, objective: &Objective, limit: f64, params: &Params) 
             format!("{counted}; what stable suffered from as well does not count")
         }
         Verdict::NotWorse if canary.rate() >= limit => {
-            format!("{counted}, which chance explains so far")
+            format!("{counted}; chance explains it so far")
         }
         _ => counted,
     }
