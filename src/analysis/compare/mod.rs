@@ -19,7 +19,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use self::intervals::{Counted, Known};
-use self::rules::{Judge, Rules, rules};
+pub use self::rules::rules;
+use self::rules::{Judge, Rules};
 use super::judge::{
     self, Finding,
     budget::{self, Windows},
