@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::Duration;
 
-use super::{exit, judge};
+use super::{completion, exit, explain, judge, plan, simulate, status::Goal};
 
 /// The plugin's command line.
 #[derive(Debug, Parser)]
@@ -62,8 +62,22 @@ pub enum Verb {
     Restart(Plain),
     /// Writes the pod template of an earlier revision back to where the template stands
     Undo(Undo),
+    /// Changes the pod template where it stands, which starts a release
+    #[command(subcommand)]
+    Set(Set),
+    /// Lists the releases that the Rollout remembers: who, what, why, how long
+    History(History),
+    /// Shows the decision log: what was decided when, on which numbers, and by whom
+    Explain(explain::Flags),
+    /// Shows every write that a change would cause, in order and with its reason; writes nothing
+    Plan(plan::Flags),
+    /// Releases your own manifests on a simulated cluster, with a good or a bad new version
+    Simulate(Box<simulate::Flags>),
     /// Compares canary and stable in a file of counts, after every interval; needs no cluster
     Judge(judge::Flags),
+    /// Prints the script that completes this command line in a shell
+    #[command(after_help = completion::HELP)]
+    Completion(completion::Flags),
     /// Prints the version of this plugin
     Version,
 }
@@ -114,6 +128,7 @@ pub enum Output {
 
 /// `status`.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("waits").args(["watch", "goal"])))]
 pub struct Status {
     /// The Rollout
     #[arg(value_parser = rollout_name)]
@@ -121,9 +136,94 @@ pub struct Status {
     /// Waits for the end of the release, or for a pause that needs a person
     #[arg(short, long)]
     pub watch: bool,
-    /// With --watch: the longest time to wait, such as 90s, 10m or 1h; default: no limit
-    #[arg(long, requires = "watch", value_name = "DURATION")]
+    /// Waits for this: completed (the end of the release, whatever pauses there are), healthy, paused,
+    /// or step=N (the beginning of that step, from 1); an abort or a degraded Rollout ends it as well
+    #[arg(long = "for", value_name = "GOAL")]
+    pub goal: Option<Goal>,
+    /// With --watch or --for: the longest time to wait, such as 90s, 10m or 1h; default: no limit
+    #[arg(long, value_name = "DURATION", requires = "waits")]
     pub timeout: Option<Duration>,
+    /// JSON: one object, or while waiting one on a line for each change
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<StatusOutput>,
+    /// Adds a summary in Markdown to this file at the end, for example `"$GITHUB_STEP_SUMMARY"`
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// Writes a `JUnit` file at the end: the release and each metric as test cases
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+impl Status {
+    /// What to wait for, if at all.
+    pub fn goal(&self) -> Option<Goal> {
+        self.goal.or_else(|| self.watch.then_some(Goal::Turn))
+    }
+}
+
+/// The formats of `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusOutput {
+    /// JSON
+    Json,
+}
+
+/// `set`.
+#[derive(Debug, Subcommand)]
+pub enum Set {
+    /// Gives containers another image; starts a release
+    Image(SetImage),
+}
+
+/// `set image`.
+#[derive(Args, Debug)]
+pub struct SetImage {
+    /// The Rollout
+    #[arg(value_parser = rollout_name)]
+    pub name: String,
+    /// Container and image; `*` is every container
+    #[arg(required = true, value_name = "CONTAINER=IMAGE", value_parser = change)]
+    pub changes: Vec<Change>,
+}
+
+/// One container's new image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The container, or `*`.
+    pub container: String,
+    /// The image.
+    pub image: String,
+}
+
+fn change(text: &str) -> Result<Change, String> {
+    let parts = text.split_once('=').filter(|(container, image)| {
+        !container.is_empty() && !image.is_empty() && !image.contains(char::is_whitespace)
+    });
+    let (container, image) = parts.ok_or("write CONTAINER=IMAGE, such as app=shop/checkout:v3")?;
+    Ok(Change { container: container.to_owned(), image: image.to_owned() })
+}
+
+/// `history`.
+#[derive(Args, Debug)]
+pub struct History {
+    /// The Rollout
+    #[arg(value_parser = rollout_name)]
+    pub name: String,
+    /// Only the releases of this revision
+    #[arg(long, value_name = "NUMBER")]
+    pub revision: Option<i64>,
+    /// Format of the output
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// JSON or YAML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
 }
 
 /// `promote`.
@@ -185,7 +285,7 @@ impl Plain {
 }
 
 /// The name of a Rollout, with or without its kind, as `get -o name` prints it.
-fn rollout_name(text: &str) -> Result<String, String> {
+pub(super) fn rollout_name(text: &str) -> Result<String, String> {
     let name = match text.split_once('/') {
         Some((
             "rollout" | "rollouts" | "ro" | "rollout.sluice.dev" | "rollouts.sluice.dev",
@@ -236,6 +336,15 @@ mod tests {
             "x resume checkout --kubeconfig file",
             "x promote checkout --skip-current-step",
             "x restart checkout --no-wait",
+            "x status checkout --for=completed --timeout 10m -o json --summary s.md --junit j.xml",
+            "x status checkout --for step=3",
+            "x set image rollout/checkout app=shop/checkout:v3 *=x:1",
+            "x history checkout -o yaml --revision 3",
+            "x completion zsh",
+            "x explain checkout --all -o json",
+            "x plan checkout --image shop/checkout:v4 -o json",
+            "x plan checkout -f rollout.yaml -f -",
+            "x simulate examples/canary --canary-errors 5%",
             "x undo ro/checkout",
             "x undo checkout --to-revision 3 --wait-timeout 5s",
             "x judge counts.csv",
@@ -259,6 +368,12 @@ mod tests {
             "x promote deployment/checkout",
             "x abort Checkout",
             "x status checkout --timeout 5m",
+            "x status checkout --for done",
+            "x status checkout --for healthy --watch",
+            "x set image checkout",
+            "x set image checkout app",
+            "x set image checkout app=",
+            "x completion tcsh",
             "x status checkout --watch --timeout soon",
             "x get pods",
             "x judge",

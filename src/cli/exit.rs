@@ -13,7 +13,7 @@ Exit codes:
   5  paused and waiting for a person
   6  timed out
   7  no such Rollout
-  8  in progress (status without --watch)";
+  8  in progress (status without --watch or --for)";
 
 /// What the API server says before the sentence of the policy that ships in `config/policy`.
 const OUR_POLICY: &str = "with binding 'sluice-rollouts' denied request: ";

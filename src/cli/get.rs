@@ -129,7 +129,8 @@ fn plain(mut object: DynamicObject) -> Result<Value, Failure> {
         .map_err(|error| Failure::plain(format!("cannot encode the Rollout: {error}")))
 }
 
-fn encode(value: &Value, as_json: bool) -> Result<String, Failure> {
+/// A value as text.
+pub(super) fn encode(value: &Value, as_json: bool) -> Result<String, Failure> {
     let text = if as_json {
         serde_json::to_string_pretty(value).map_err(|error| error.to_string())
     } else {

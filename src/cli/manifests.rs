@@ -176,6 +176,22 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The objects of texts alone, each with its namespace; whether they fit together is not checked.
+///
+/// # Errors
+/// All that cannot be read, each in a sentence.
+pub fn objects(sources: &[Source], choice: &Choice) -> Result<Vec<Value>, Vec<String>> {
+    let (mut objects, mut errors) = (Vec::new(), Vec::new());
+    for source in sources {
+        match read(source, choice, &mut Vec::new()) {
+            Ok(found) => objects.extend(found.into_iter().map(|document| document.object)),
+            Err(found) => errors.extend(found),
+        }
+    }
+    stop(&mut errors)?;
+    Ok(objects)
+}
+
 impl Manifests {
     /// Reads and checks.
     ///

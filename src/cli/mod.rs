@@ -3,24 +3,28 @@
 //! `controller`, `crds`, `demo` and `simulate` belong to `sluice`; the latter two play a [`trial`] on
 //! the simulated cluster. The rest is the plugin `kubectl sluice`: [`args`] parses, [`plugin`]
 //! dispatches, a file a verb decides what to do ([`command::command_for`]) or what to show, and
-//! [`send`], [`undo`], [`snapshot`] and [`watch`] are all that talks to the API server ([`judge`] reads a
+//! [`send`], [`set`], [`undo`], [`snapshot`] and [`watch`] are all that talks to the API server ([`judge`] reads a
 //! file instead). What is shown and what is decided are pure functions of the objects read and of `now`.
 
 pub mod abort;
 pub mod age;
 pub mod args;
 pub mod command;
+pub mod completion;
 pub mod connect;
 pub mod controller;
 pub mod crds;
 pub mod demo;
 pub mod exit;
+pub mod explain;
 pub mod get;
 pub mod header;
+pub mod history;
 pub mod judge;
 pub mod live;
 pub mod manifests;
 pub mod pause;
+pub mod plan;
 pub mod plugin;
 pub mod pods;
 pub mod promote;
@@ -29,6 +33,7 @@ pub mod resume;
 pub mod retry;
 pub mod send;
 pub mod session;
+pub mod set;
 pub mod simulate;
 pub mod snapshot;
 pub mod state;

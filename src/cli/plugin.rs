@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use crate::api;
 
 use super::{
-    args::{Cli, Plain, Verb},
-    connect,
+    args::{Cli, Plain, Set, Verb},
+    completion, connect,
     exit::{Exit, Failure},
-    get, judge, promote,
+    explain, get, history, judge, plan, promote,
     send::{Order, send},
     session::{Session, Terminal},
-    status, undo, version,
+    set, simulate, status, undo, version,
 };
 
 /// Runs the verb; what it shows goes to `out`.
@@ -29,6 +29,8 @@ pub async fn run(
             return Ok(Exit::Done);
         }
         Verb::Judge(flags) => return judge::run(flags, out),
+        Verb::Completion(flags) => return completion::run(flags, out),
+        Verb::Simulate(flags) => return simulate::run(flags, terminal, out).await,
         _ => {}
     }
     let connection = connect::connect(&cli.global).await?;
@@ -60,7 +62,13 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::Resume(plain) => send(session, &order(plain, api::Verb::Resume, "")).await,
         Verb::Restart(plain) => send(session, &order(plain, api::Verb::Restart, "")).await,
         Verb::Undo(args) => undo::run(session, args).await,
+        Verb::Set(Set::Image(args)) => set::run(session, args).await,
+        Verb::History(args) => history::run(session, args).await,
         Verb::Judge(flags) => judge::run(flags, session.out),
+        Verb::Completion(flags) => completion::run(flags, session.out),
+        Verb::Simulate(flags) => simulate::run(flags, session.terminal, session.out).await,
+        Verb::Explain(flags) => explain::run(session, flags).await,
+        Verb::Plan(flags) => plan::run(session, flags).await,
         Verb::Version => {
             session.print(&version::text())?;
             Ok(Exit::Done)

@@ -3,19 +3,20 @@
 mod flags;
 mod report;
 
-use std::{collections::BTreeMap, io::Write};
+use std::io::Write;
 
 use super::{
     exit::{Exit, Failure},
     manifests::{self, Choice, Manifests},
     session::Terminal,
     state,
-    trial::{Outcome, Trial, World},
+    trial::{Change, Outcome, Trial, World},
 };
 use crate::sim::scenario::Users;
+use flags::Output;
+pub use flags::Patience;
 pub use flags::{Flags, HELP};
-use flags::{Output, Patience};
-use report::Report;
+pub use report::Report;
 
 /// What follows the tag of the new version's image.
 const NEW: &str = "new";
@@ -36,36 +37,46 @@ pub async fn run(flags: &Flags, terminal: Terminal, out: &mut dyn Write) -> Resu
             "--image: found `{to}`, which the Rollout has already; allowed is another image"
         )));
     }
-    let (report, broken) = Box::pin(play(flags, manifests, from, to)).await?;
+    let change = Change::Image(to.clone());
+    let (report, broken) = Box::pin(play(Play { flags, manifests, change, to })).await?;
     let text = match flags.output {
         None => report.text(terminal.style),
         Some(Output::Json) => report.json().map_err(|error| Failure::plain(error.to_string()))?,
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;
-    if !broken.is_empty() {
-        let broken = broken.join("; ");
-        let text = format!("what must always hold did not; this is a bug in Sluice: {broken}");
-        return Err(Failure::plain(text));
-    }
+    sound(&broken)?;
     Ok(report.outcome.exit())
 }
 
+/// What is played.
+pub struct Play<'a> {
+    /// How the cluster, its users and the new version behave.
+    pub flags: &'a Flags,
+    /// The objects before the change.
+    pub manifests: Manifests,
+    /// The change.
+    pub change: Change,
+    /// The image after it.
+    pub to: String,
+}
+
 /// Plays the release. Returns its report, and what was broken of what always holds.
-async fn play(
-    flags: &Flags,
-    manifests: Manifests,
-    from: String,
-    to: String,
-) -> Result<(Report, Vec<String>), Failure> {
+///
+/// # Errors
+/// The change is refused.
+pub async fn play(play: Play<'_>) -> Result<(Report, Vec<String>), Failure> {
+    let Play { flags, manifests, change, to } = play;
+    let from = manifests.image.clone();
     let name = manifests.rollout.metadata.name.clone().unwrap_or_default();
     let own = manifests.measured.iter().flat_map(manifests::Measured::application_metrics);
     let users = Users { metrics: own.collect(), ..flags.users() };
+    let versions = (to != from).then(|| (to.clone(), flags.version()));
     let world = World {
         objects: manifests.objects,
         namespace: manifests.namespace,
         rollout: name,
-        versions: BTreeMap::from([(to.clone(), flags.version())]),
+        versions: versions.into_iter().collect(),
         users,
         seed: flags.seed,
     };
@@ -80,7 +91,7 @@ async fn play(
             all.flat_map(|measured| measured.warnings(samples)).collect()
         });
         let incidents: Vec<_> = flags.incident.iter().map(|one| one.0).collect();
-        trial.begin(&to, &incidents).await.map_err(Failure::plain)?;
+        trial.begin(&change, &incidents).await.map_err(Failure::plain)?;
         until_end(&mut trial, flags).await?
     };
     let took = trial.elapsed();
@@ -97,6 +108,19 @@ async fn play(
         lines: trial.lines(),
     };
     Ok((report, trial.simulation().broken().to_vec()))
+}
+
+/// What must always hold did not.
+///
+/// # Errors
+/// Something is broken.
+pub fn sound(broken: &[String]) -> Result<(), Failure> {
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let broken = broken.join("; ");
+    let text = format!("what must always hold did not; this is a bug in Sluice: {broken}");
+    Err(Failure::plain(text))
 }
 
 /// Lets the release go on until it has ended, or until `--limit`.
@@ -120,7 +144,7 @@ async fn until_end(trial: &mut Trial, flags: &Flags) -> Result<Outcome, Failure>
 }
 
 /// The same image with another tag.
-fn next(image: &str) -> String {
+pub fn next(image: &str) -> String {
     let image = image.split('@').next().unwrap_or_default();
     let (path, last) = image.rsplit_once('/').map_or(("", image), |(path, last)| (path, last));
     let last = match last.split_once(':') {

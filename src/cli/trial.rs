@@ -90,6 +90,15 @@ pub enum Outcome {
     },
 }
 
+/// What somebody changes to begin a release.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The image of the pods' first container.
+    Image(String),
+    /// Whole objects, each with its namespace, and the image that its pods have then.
+    Objects(Vec<Value>, String),
+}
+
 /// A release under way.
 pub struct Trial {
     simulation: Simulation,
@@ -190,23 +199,56 @@ impl Trial {
         applied.map_err(|refusal| refusal.message)
     }
 
-    /// Somebody releases `image`; from here on time, story and requests are counted.
+    /// Somebody makes the change; from here on time, story and requests are counted.
     ///
     /// # Errors
     /// The API server refuses the edit.
     pub async fn begin(
         &mut self,
-        image: &str,
+        change: &Change,
         incidents: &[traffic::Incident],
     ) -> Result<(), String> {
         self.began = self.simulation.now();
         self.told = self.simulation.story().lines().len();
         self.before = self.simulation.mesh().totals();
         self.waits_since = None;
-        image.clone_into(&mut self.image);
         for incident in incidents {
             self.simulation.mesh().add_incident(*incident);
         }
+        match change {
+            Change::Image(image) => self.set_image(image)?,
+            Change::Objects(objects, image) => {
+                image.clone_into(&mut self.image);
+                objects.iter().try_for_each(|object| self.replace(object))?;
+            }
+        }
+        self.simulation.settle().await;
+        Ok(())
+    }
+
+    /// Writes the spec of an object that may be there already.
+    fn replace(&mut self, object: &Value) -> Result<(), String> {
+        let text = |field: &str| object[field].as_str().unwrap_or_default();
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
+        let resource = resource::of_kind(text("apiVersion"), text("kind"));
+        let there = resource.filter(|resource| {
+            let namespace = if resource.namespaced { namespace.as_str() } else { "" };
+            self.simulation.store().get(resource, namespace, name).is_some()
+        });
+        let Some(resource) = there else { return self.apply(object) };
+        let edited = self.simulation.edit("kubectl", resource, &namespace, name, |present| {
+            for (field, value) in object.as_object().into_iter().flatten() {
+                if !["metadata", "status"].contains(&field.as_str()) {
+                    present[field] = value.clone();
+                }
+            }
+        });
+        edited.map_err(|refusal| refusal.message)
+    }
+
+    fn set_image(&mut self, image: &str) -> Result<(), String> {
+        image.clone_into(&mut self.image);
         let workload = self.rollout().and_then(|rollout| rollout.spec.workload_ref);
         let (resource, name) = match &workload {
             None => (&resource::ROLLOUT, self.rollout.clone()),
@@ -224,9 +266,7 @@ impl Trial {
                 }
             }
         });
-        edited.map_err(|refusal| refusal.message)?;
-        self.simulation.settle().await;
-        Ok(())
+        edited.map_err(|refusal| refusal.message)
     }
 
     fn edit(&mut self, edit: impl FnOnce(&mut Value)) -> Result<(), String> {

@@ -40,7 +40,10 @@ pub async fn rollout(context: &Context, key: &Key) -> Outcome {
             Outcome::default()
         }
         Some(Err(error)) => malformed(context, key, &error).await,
-        Some(Ok(world)) => pass(context, &world).await,
+        Some(Ok(mut world)) => {
+            world.refused = context.refusals.words(key, world.rollout.generation);
+            pass(context, &world).await
+        }
     };
     context.metrics.reconciled("Rollout", started.elapsed());
     outcome
@@ -69,12 +72,15 @@ async fn carry_out(context: &Context, world: &World, key: &Key, plan: &plan::Pla
         return Outcome { touched: BTreeSet::new(), next_check: Some(until) };
     }
     if plan.actions.is_empty() {
+        context.refusals.forget(key);
         return Outcome { touched: BTreeSet::new(), next_check: plan.next_check };
     }
     match context.apply(world, &plan.actions, &plan.notes).await {
         Ok(touched) => {
             context.refusals.forget(key);
-            Outcome { touched, next_check: plan.next_check }
+            // What went through at last is not what the status says yet.
+            let next_check = world.refused.as_ref().map(|_| world.now).or(plan.next_check);
+            Outcome { touched, next_check }
         }
         Err((touched, error)) => {
             let outcome = failed(context, world, &error).await;
@@ -103,8 +109,9 @@ async fn failed(context: &Context, world: &World, error: &Error) -> Outcome {
         Error::Refused { .. } => {
             context.metrics.write_errors.inc();
             tracing::error!(%error, "refused by the API server");
-            let until = context.refusals.remember(&key, world.rollout.generation, world.now);
-            let touched = tell(context, &key, &error.to_string()).await;
+            let (words, generation) = (error.to_string(), world.rollout.generation);
+            let touched = tell(context, &key, &words).await;
+            let until = context.refusals.remember(&key, generation, words, world.now);
             Outcome { touched, next_check: Some(until) }
         }
     }

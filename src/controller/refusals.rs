@@ -34,9 +34,10 @@ struct Inner {
 }
 
 /// The last refused write for an object.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Refused {
     generation: i64,
+    words: String,
     until: Timestamp,
     pause: SignedDuration,
 }
@@ -46,13 +47,14 @@ impl Refusals {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers that a write for this generation of the spec was refused. Returns when to try again.
-    pub fn remember(&self, key: &Key, generation: i64, now: Timestamp) -> Timestamp {
+    /// Remembers that a write for this generation of the spec was refused, and in which words.
+    /// Returns when to try again.
+    pub fn remember(&self, key: &Key, generation: i64, words: String, now: Timestamp) -> Timestamp {
         let mut inner = self.inner();
         let before = inner.refused.get(key).filter(|refused| refused.generation == generation);
         let pause = before.map_or(TRY_AGAIN_SOON, |refused| TRY_AGAIN.min(refused.pause * 2));
         let until = now.checked_add(pause).unwrap_or(now);
-        inner.refused.insert(key.clone(), Refused { generation, until, pause });
+        inner.refused.insert(key.clone(), Refused { generation, words, until, pause });
         until
     }
 
@@ -61,6 +63,13 @@ impl Refusals {
         let inner = self.inner();
         let refused = inner.refused.get(key)?;
         (refused.generation == generation && refused.until > now).then_some(refused.until)
+    }
+
+    /// What was said of the last write for this generation, if that was refused.
+    pub fn words(&self, key: &Key, generation: i64) -> Option<String> {
+        let inner = self.inner();
+        let refused = inner.refused.get(key).filter(|refused| refused.generation == generation)?;
+        Some(refused.words.clone())
     }
 
     /// Milliseconds until the next retry of a write that could not be sent; they double each time.
@@ -95,10 +104,11 @@ mod tests {
         let refusals = Refusals::default();
         let key = ("shop".to_owned(), "web".to_owned());
         let now = Timestamp::from_second(100).unwrap();
-        let until = refusals.remember(&key, 1, now);
+        let until = refusals.remember(&key, 1, "no".into(), now);
         assert_eq!(refusals.until(&key, 1, now), Some(until));
         assert_eq!(refusals.until(&key, 2, now), None);
         assert_eq!(refusals.until(&key, 1, until), None);
+        assert_eq!(refusals.words(&key, 1).as_deref(), Some("no"), "until it goes through");
     }
 
     #[test]
@@ -107,7 +117,7 @@ mod tests {
         let key = ("shop".to_owned(), "web".to_owned());
         let now = Timestamp::from_second(100).unwrap();
         let pause = |generation| {
-            let until = refusals.remember(&key, generation, now);
+            let until = refusals.remember(&key, generation, "no".into(), now);
             until.duration_since(now).as_secs()
         };
         let pauses: Vec<i64> = (0..6).map(|_| pause(1)).collect();

@@ -237,6 +237,7 @@ impl Caches {
             cluster_templates: templates(&self.cluster_templates, ""),
             runs: self.runs_of(key),
             rival_claims,
+            refused: None,
             workload_is_rivals,
             program: program.clone(),
             rollout,

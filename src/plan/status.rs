@@ -52,6 +52,13 @@ pub(super) fn finish(
     if let Some(at) = later.filter(|at| *at > world.now).min() {
         draft.check_at(at);
     }
+    // What was refused is tried again; until that goes through, it is still what a person must mend.
+    let refused = world
+        .refused
+        .as_ref()
+        .filter(|_| problems.is_empty() && draft.status.abort.is_none() && !draft.is_idle());
+    let refused: Vec<Problem> = refused.map(|words| Problem(words.clone())).into_iter().collect();
+    let problems = if refused.is_empty() { problems } else { &refused };
     say(world, &mut draft, traffic, problems);
     conditions(world, &mut draft, problems);
     forget_retired(world, &mut draft);

@@ -64,6 +64,8 @@ pub struct World {
     pub destination_rule: Option<DestinationRule>,
     /// DestinationRules that it held and does not name any more, by name.
     pub held_rules: BTreeMap<String, DestinationRule>,
+    /// What the API server said of the last write, while that is tried again.
+    pub refused: Option<String>,
     /// Evictions that a PodDisruptionBudget refused, by pod: when, and in which words.
     pub refused_evictions: BTreeMap<String, (Timestamp, String)>,
     /// What is known of the requests to revisions whose pods are due to go, by revision; none where
@@ -170,6 +172,7 @@ impl World {
             routes: Vec::new(),
             destination_rule: None,
             held_rules: BTreeMap::new(),
+            refused: None,
             refused_evictions: BTreeMap::new(),
             drains: None,
             autoscaled: false,

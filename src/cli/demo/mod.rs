@@ -21,7 +21,7 @@ use super::{
     session::Terminal,
     style::{Paint, Style},
     timeline,
-    trial::{Outcome, Requests, Trial, World},
+    trial::{Change, Outcome, Requests, Trial, World},
 };
 use screen::Screen;
 use view::Scene;
@@ -113,7 +113,7 @@ pub async fn run(flags: &Flags, terminal: Terminal, out: &mut dyn Write) -> Resu
     let mut stop = signal(SignalKind::interrupt())?;
     let mut went = Vec::new();
     for release in &RELEASES {
-        trial.begin(release.image, &[]).await.map_err(Failure::plain)?;
+        trial.begin(&Change::Image(release.image.to_owned()), &[]).await.map_err(Failure::plain)?;
         let show = Show { release, style, fast: flags.fast };
         went.push(if terminal.interactive && !flags.fast {
             show.drawn(&mut trial, &mut stop, out).await?

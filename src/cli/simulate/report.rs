@@ -120,6 +120,15 @@ impl Outcome {
 }
 
 impl Report {
+    /// How it ended, and when, in a sentence.
+    pub fn ending(&self) -> String {
+        let (verdict, _) = self.outcome.text();
+        let took = Duration::from_secs(self.took.unsigned_abs().as_secs());
+        let reason = self.outcome.reason();
+        let colon = if reason.is_empty() { "" } else { ": " };
+        format!("{verdict} after {took}{colon}{reason}")
+    }
+
     /// For people.
     pub fn text(&self, style: Style) -> String {
         let mut text = String::new();

@@ -65,8 +65,10 @@ fn a_host_in_no_route_says_what_to_write() {
 }
 
 #[test]
-fn what_an_older_rollout_claims_is_refused() {
+fn what_another_rollout_has_is_refused() {
     let (message, _) = message_after(|model| {
+        // It has nothing to hand back.
+        model.world.rollout.finalizers.clear();
         model
             .world
             .rival_claims
