@@ -22,6 +22,7 @@ use jiff::Timestamp;
 
 use self::count::{Ended, Taking, record};
 use super::arguments::plain_values;
+use super::compare::rules::sharing;
 use super::text::{bounded, count};
 use super::validate::{MIN_INTERVAL, Pattern, validate};
 use super::verdict::Reading;
@@ -103,7 +104,9 @@ pub fn advance(
     let started_at = status.started_at.unwrap_or(now);
     let mut stop_jobs = Vec::new();
     let args = plain_values(&spec.args);
-    let comparisons = comparisons(spec, &status);
+    // A release whose other runs compare as well has fewer false alarms left for this one.
+    let of_release = spec.comparisons.and_then(|all| u32::try_from(all).ok()).unwrap_or(1);
+    let comparisons = sharing(spec).max(of_release);
     for each in taken {
         let Some(metric) = spec.metrics.get(each.metric) else {
             continue;
@@ -116,14 +119,6 @@ pub fn advance(
     retention::trim(spec, &mut status);
     let (due, next_check) = schedule(spec, &status, started_at, now);
     Advance { status, due, stop_jobs, next_check }
-}
-
-/// How many comparisons that count the run has: they share its false alarms.
-fn comparisons(spec: &AnalysisRunSpec, status: &AnalysisRunStatus) -> u32 {
-    let all = spec.metrics.iter().zip(&status.metric_results);
-    let counting =
-        all.filter(|(metric, result)| !result.dry_run && count::compared(metric).is_some());
-    u32::try_from(counting.count()).unwrap_or(u32::MAX)
 }
 
 /// When a finished run may be deleted by its `ttl`; nothing while it runs or without one.

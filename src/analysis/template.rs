@@ -152,7 +152,7 @@ pub fn resolve(
     let metrics = metrics
         .into_iter()
         .map(|(path, metric)| {
-            let metric = filled(&path, counted(&path, metric, &args)?, subject)?;
+            let metric = filled(&path, counted(&path, metric, &args)?, &args, subject)?;
             Ok((path, metric))
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -164,6 +164,7 @@ pub fn resolve(
         metrics: metrics.into_iter().map(|(_, metric)| metric).collect(),
         dry_run,
         measurement_retention,
+        comparisons: None,
         ttl: parts.iter().filter_map(|part| part.spec.ttl).min(),
         terminate: false,
     })

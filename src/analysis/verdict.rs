@@ -9,7 +9,10 @@
 use std::collections::BTreeMap;
 
 use super::arguments::substitute;
-use super::compare::intervals::Counted;
+use super::compare::{
+    intervals::Counted,
+    series::{self, Pair},
+};
 use super::condition::{Condition, Outcome, Sample};
 use super::text::{MESSAGE_BYTES, VALUE_BYTES, bounded, number, numbers};
 use crate::api::{Metric, OnNoData, Threshold, Verdict};
@@ -33,6 +36,8 @@ pub enum Reading {
     },
     /// What a comparison has counted. It is [`compare::look`](super::compare::look) that judges it.
     Counted(Box<Counted>),
+    /// The values of a query for both revisions.
+    Pairs(Vec<Pair>),
     /// The provider answered, but has no value. Why, or empty.
     NoData(String),
     /// The provider could not be asked, or its answer could not be read. Why.
@@ -126,6 +131,7 @@ pub fn judge(metric: &Metric, args: &BTreeMap<String, String>, reading: &Reading
         }
         Reading::Vector { values, note } => (Sample::Vector(values), numbers(values), note),
         Reading::Counted(_) => return no_data(metric, String::new(), String::new()),
+        Reading::Pairs(pairs) => return series::judge(metric, pairs),
         Reading::NoData(why) => return no_data(metric, String::new(), why.clone()),
         Reading::Error(why) => return judged(Verdict::Error, String::new(), why),
         Reading::JobRunning { .. } => return judged(Verdict::Running, String::new(), ""),

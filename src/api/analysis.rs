@@ -105,6 +105,11 @@ pub struct AnalysisRunSpec {
     /// say; a run without a Rollout stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
+    /// How many comparisons share their false alarms: those of all runs of the release. Default:
+    /// those of this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub comparisons: Option<i32>,
     /// True ends the run: what has no verdict yet becomes Stopped. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub terminate: bool,

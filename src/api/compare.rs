@@ -10,12 +10,22 @@ use serde_json::Value;
 
 use super::Duration;
 
-/// Compares the failed requests of canary and stable over the same minutes, at every look. `{}` is
-/// enough with Istio's metrics.
+/// Compares the failed requests of canary and stable over the same minutes, at every look, or what
+/// else is said. `{}` is enough with Istio's metrics.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.errors) || has(self.requests)").message("compare: errors needs requests"))]
 pub struct Compare {
+    /// Compares how many requests are slow, in place of those that failed. At most one of `latency`,
+    /// `slo`, `mannWhitney` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<CompareLatency>,
+    /// Watches an objective of the canary, in place of comparing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
+    /// Compares the values of `query` for canary and stable, once, as Kayenta does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mann_whitney: Option<MannWhitney>,
     /// Counter of requests, as a selector without a range and a function. Default: Istio's requests
     /// to the two revisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,8 +51,8 @@ pub struct Compare {
     /// How much worse the canary may be.
     #[serde(default)]
     pub tolerate: Tolerate,
-    /// Share of healthy releases that may be rolled back, such as 1% (the default); the comparisons
-    /// of one run share it.
+    /// Share of healthy releases that may be rolled back, such as 1% (the default); all comparisons
+    /// of a release share it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = r"^[0-9]+(\.[0-9]+)?%?$"))]
     pub false_alarms: Option<String>,
@@ -61,24 +71,85 @@ pub struct Compare {
     pub incident: Option<String>,
 }
 
+/// Slow requests: those above each of some bounds.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CompareLatency {
+    /// Histogram, as a selector without `_bucket`. Default: Istio's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub histogram: Option<String>,
+    /// Bounds of its buckets. Default 50ms, 100ms, 250ms, 500ms, 1s.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 6))]
+    pub bounds: Vec<Duration>,
+}
+
+/// An objective.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Slo {
+    /// Share of requests that must not fail, such as 99.9%. In a template also `"{{args.NAME}}"`.
+    #[schemars(length(max = 128))]
+    pub objective: String,
+    /// How many times too fast its error budget may burn, up to 1000. Default 14.4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burn: Option<f64>,
+    /// Window over which it burns, and a fifth of it. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Duration>,
+}
+
+/// Kayenta's judge.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MannWhitney {
+    /// Which difference is bad. Default increase.
+    #[serde(default)]
+    pub direction: Direction,
+    /// Part of the likely shift that does not count. Default 0.25.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// Values of each revision, one an interval, without which it says nothing. Default 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1000))]
+    pub values: Option<i32>,
+    /// Percent of the series without a bad difference at which it passes. Default 95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub pass: Option<i32>,
+    /// Percent at which it is inconclusive instead of failed. Default 75.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub marginal: Option<i32>,
+}
+
+/// Which difference is bad.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    /// The canary is higher.
+    #[default]
+    Increase,
+    /// The canary is lower.
+    Decrease,
+    /// Both.
+    Either,
+}
+
 /// How much worse than stable the canary may be: `ratio` times its share of errors, plus `absolute`.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Tolerate {
-    /// Times stable's share of errors. Default 1.1.
-    #[serde(default = "a_tenth_more")]
+    /// Times stable's share of errors. Default 1.1; of latency, where odds are compared, 1.2; of
+    /// mannWhitney, where it is means, 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10))]
-    pub ratio: f64,
+    pub ratio: Option<f64>,
     /// A share of requests on top of that, such as 0.001. Default 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 0.5))]
     pub absolute: f64,
-}
-
-impl Default for Tolerate {
-    fn default() -> Self {
-        Self { ratio: a_tenth_more(), absolute: 0.0 }
-    }
 }
 
 /// What a comparison has found so far.
@@ -134,7 +205,7 @@ pub enum ComparisonFinding {
     NotWorse,
     /// Canary and stable both fail: the release is held, and nobody is blamed.
     SharedIncident,
-    /// The canary is worse than tolerated.
+    /// The canary is worse than tolerated, or burns its budget alone.
     Worse,
 }
 
@@ -145,15 +216,11 @@ pub struct ComparedRequests {
     /// All of them.
     #[serde(default)]
     pub requests: u64,
-    /// The failed ones.
+    /// The bad ones: failed, or above the bound that tells most.
     #[serde(default)]
     pub errors: u64,
 }
 
 fn hundred() -> i32 {
     100
-}
-
-fn a_tenth_more() -> f64 {
-    1.1
 }

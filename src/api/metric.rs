@@ -110,7 +110,7 @@ pub struct Provider {
 /// A PromQL query, or a comparison of canary and stable, by the Prometheus HTTP API.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.query) != has(self.compare)").message("prometheus has exactly one of query, compare"))]
+#[x_kube(validation = Rule::new("has(self.query) == (!has(self.compare) || has(self.compare.mannWhitney))").message("prometheus has exactly one of query, compare; mannWhitney compares a query"))]
 #[x_kube(validation = Rule::new("!(has(self.range) && has(self.compare))").message("range belongs to a query, not to compare"))]
 pub struct PrometheusProvider {
     /// Base address, such as `http://prometheus.monitoring:9090`. Default: the controller's
@@ -122,7 +122,7 @@ pub struct PrometheusProvider {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1, max = 16384))]
     pub query: String,
-    /// Compares canary and stable, in place of a query, conditions and a threshold.
+    /// Compares canary and stable, in place of conditions and a threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<Compare>,
     /// Asks for a range instead of an instant; `result` is then the list of all values.

@@ -2,7 +2,7 @@
 //!
 //! In: what the API server says with 403. Out: which verb on what is missing, and where to grant it.
 
-/// What the admission plugin OwnerReferencesPermissionEnforcement says; it names no verb.
+/// What the admission plugin `OwnerReferencesPermissionEnforcement` says; it names no verb.
 const OWNED: &str = "cannot set blockOwnerDeletion";
 
 /// The right that it asks for.

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::Context;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
 
@@ -16,6 +16,7 @@ use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout
 pub fn definitions() -> anyhow::Result<Vec<CustomResourceDefinition>> {
     let mut rollout = serde_json::to_value(Rollout::crd())?;
     shorten_inline_metrics(&mut rollout);
+    drop_idle(&mut rollout);
     Ok(vec![
         serde_json::from_value(rollout)?,
         AnalysisTemplate::crd(),
@@ -51,6 +52,25 @@ fn drop_descriptions(schema: &mut Value) {
             fields.remove("description");
         }
         fields.values_mut().for_each(drop_descriptions);
+    }
+}
+
+/// Drops what tells the API server nothing: formats of numbers whose bounds are given, and choices
+/// between anything and anything.
+fn drop_idle(schema: &mut Value) {
+    if let Value::Array(items) = schema {
+        items.iter_mut().for_each(drop_idle);
+    }
+    if let Value::Object(fields) = schema {
+        let bounded =
+            fields.contains_key("maximum") || fields.get("type") == Some(&json!("number"));
+        if bounded && fields.get("format").is_some_and(Value::is_string) {
+            fields.remove("format");
+        }
+        if fields.get("anyOf") == Some(&json!([{}, {}])) {
+            fields.remove("anyOf");
+        }
+        fields.values_mut().for_each(drop_idle);
     }
 }
 

@@ -159,6 +159,7 @@ fn comparing(run: &AnalysisRun, metric: usize, now: Timestamp) -> Option<Compari
     let started_at = status.and_then(|status| status.started_at).unwrap_or(now);
     Some(Comparing {
         compare,
+        interval: of.interval.unwrap_or_default(),
         before: result.and_then(|result| result.comparison.as_ref()),
         began: of.initial_delay.unwrap_or_default().after(started_at),
     })

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Draft, WaitKind, Write, messages, outcome, step};
 use crate::{
-    analysis::template::{Library, Request, Subject, resolve},
+    analysis::{
+        compare::rules::sharing,
+        template::{Library, Request, Subject, resolve},
+    },
     api::{
-        AbortCause, AnalysisStatus, JobProvider, Metric, PauseReason, PauseStatus, Provider,
-        REVISION_LABEL, ROLLOUT_LABEL, RunStatus, StepAnalysis, Verdict,
+        AbortCause, AnalysisRunSpec, AnalysisStatus, JobProvider, Metric, PauseReason, PauseStatus,
+        Provider, REVISION_LABEL, ROLLOUT_LABEL, RunStatus, StepAnalysis, Verdict,
     },
     world::{Run, World},
 };
@@ -220,7 +223,8 @@ fn create(world: &World, draft: &mut Draft, name: &str, request: &Request) {
         latest: &draft.target,
     };
     match resolve(request, &library, &subject) {
-        Ok(spec) => {
+        Ok(mut spec) => {
+            spec.comparisons = of_release(world, &spec, &library, &subject);
             let labels = BTreeMap::from([
                 (ROLLOUT_LABEL.to_owned(), world.rollout.name.clone()),
                 (REVISION_LABEL.to_owned(), draft.target.clone()),
@@ -231,6 +235,28 @@ fn create(world: &World, draft: &mut Draft, name: &str, request: &Request) {
         // `validate` reports the same error before any step is taken.
         Err(error) => draft.wait(WaitKind::Other, error.to_string()),
     }
+}
+
+/// How many comparisons share their false alarms in all runs of the release, where that is more than
+/// the run itself has: the promise is about the release.
+fn of_release(
+    world: &World,
+    run: &AnalysisRunSpec,
+    library: &Library,
+    subject: &Subject,
+) -> Option<i32> {
+    let beside = world.program.analysis.iter().map(|analysis| Request {
+        templates: &analysis.templates,
+        metrics: &analysis.metrics,
+        args: &analysis.args,
+    });
+    let steps = world.program.steps.iter().filter_map(|step| step.step.analysis.as_ref());
+    // What cannot be resolved is reported by `validate`.
+    let all = beside.chain(steps.map(request_of));
+    let all = all.filter_map(|request| resolve(&request, library, subject).ok());
+    let all: u32 = all.map(|run| sharing(&run)).sum();
+    let own = sharing(run);
+    (own > 0 && all > own).then(|| i32::try_from(all).unwrap_or(i32::MAX))
 }
 
 /// Ends runs that nobody waits for any more, and deletes finished ones beyond the limits.

@@ -11,8 +11,11 @@ use std::collections::BTreeMap;
 
 use super::{Draft, gate, messages, runs};
 use crate::{
-    analysis::template::{Library, Request, Subject, resolve},
-    api::{AnalysisRunSpec, Duration, IntOrPercent, REVISION_LABEL, Step, Strategy},
+    analysis::{
+        compare::rules::sharing,
+        template::{Library, Request, Subject, resolve},
+    },
+    api::{Duration, IntOrPercent, REVISION_LABEL, Step, Strategy},
     traffic::istio::{Split, destination_rule, virtual_service},
     world::{Shift, StrategyKind, WorkloadKind, World},
 };
@@ -339,7 +342,7 @@ fn analyses(world: &World, draft: &Draft, found: &mut Vec<String>) {
             latest: &draft.target,
         };
         match resolve(request, &library, &subject) {
-            Ok(run) => compares(&run),
+            Ok(run) => sharing(&run) > 0,
             Err(error) => {
                 found.push(format!("{field}: {error}"));
                 true
@@ -379,13 +382,4 @@ fn analyses(world: &World, draft: &Draft, found: &mut Vec<String>) {
             ));
         }
     }
-}
-
-/// Whether a comparison that counts is among the metrics.
-fn compares(run: &AnalysisRunSpec) -> bool {
-    let dry = |name: &str| run.dry_run.iter().any(|dry| dry.metric_name == name);
-    run.metrics.iter().any(|metric| {
-        let prometheus = metric.provider.prometheus.as_ref();
-        prometheus.is_some_and(|found| found.compare.is_some()) && !dry(&metric.name)
-    })
 }

@@ -274,6 +274,7 @@ impl Settings {
                     from: incident.from.0,
                     to: incident.to.0,
                     errors: incident.errors.0,
+                    latency: incident.latency.unwrap_or(1.0),
                 })
                 .collect(),
             ..defaults

@@ -41,7 +41,7 @@ type Said = (&'static str, Word);
 type Argument = (&'static str, &'static str);
 
 /// Without an argument: template, metric, and what it says of each revision.
-const EXPECTED: [(&str, &str, &[Said]); 11] = [
+const EXPECTED: [(&str, &str, &[Said]); 13] = [
     ("success-rate", "success-rate", REQUESTS),
     ("latency", "latency", REQUESTS),
     ("error-rate", "error-rate", REQUESTS),
@@ -49,6 +49,8 @@ const EXPECTED: [(&str, &str, &[Said]); 11] = [
     ("burn-rate", "slow-burn", REQUESTS),
     ("burn-rate", "fast-burn", &[("recovered", "good")]),
     ("compare-errors", "compare-errors", AGAINST_STABLE),
+    ("compare-latency", "compare-latency", AGAINST_STABLE),
+    ("slo-burn", "slo-burn", AGAINST_STABLE),
     ("pod-restarts", "restarts", PODS),
     ("pod-restarts", "crash-loops", PODS),
     ("cpu-saturation", "cpu", PODS),
@@ -78,7 +80,7 @@ const PODS: &[Said] = &[("good", "good"), ("bad", "bad"), ("silent", "no data")]
 
 /// With an argument: template, metric, revision, argument, and what it says then. What is wrongly
 /// named never looks good.
-const WITH_ARGUMENTS: [(&str, &str, &str, Argument, Word); 20] = [
+const WITH_ARGUMENTS: [(&str, &str, &str, Argument, Word); 21] = [
     ("success-rate", "success-rate", "bad", ("min-success-rate", "0.8"), "good"),
     ("success-rate", "success-rate", "quiet", ("min-requests", "5"), "bad"),
     ("success-rate", "success-rate", "good", ("reporter", "waypoint"), "no data"),
@@ -93,6 +95,7 @@ const WITH_ARGUMENTS: [(&str, &str, &str, Argument, Word); 20] = [
     ("burn-rate", "fast-burn", "good", ("objective", "0.99999"), "bad"),
     ("burn-rate", "fast-burn", "bad", ("max-fast-burn", "200"), "good"),
     ("burn-rate", "slow-burn", "bad", ("max-slow-burn", "200"), "good"),
+    ("slo-burn", "slo-burn", "bad", ("objective", "0.99"), "good"),
     ("pod-restarts", "restarts", "bad", ("max-restarts", "3"), "good"),
     ("pod-restarts", "restarts", "bad", ("rollout", "other"), "no data"),
     ("cpu-saturation", "cpu", "bad", ("max-cpu", "0.99"), "good"),
@@ -215,7 +218,8 @@ async fn judged(run: &AnalysisRunSpec, metric: &str, http: &HttpClients, url: &s
     let (secrets, now) = (Secrets::default(), measured_at());
     if let Some(found) = &provider.compare {
         let began = now - SignedDuration::from_mins(10);
-        let comparing = Comparing { compare: found, before: None, began };
+        let interval = metric.interval.unwrap_or_default();
+        let comparing = Comparing { compare: found, interval, before: None, began };
         let read = compare(provider, comparing, &run.args, &secrets, http, Some(url), now).await;
         let Reading::Counted(counted) = read else { unreachable!("{read:?}") };
         return look(metric, found, 1, None, &counted, now).1;
@@ -247,7 +251,7 @@ pub fn samples() -> Database {
         ("broken", 0.0, 10.0),
         ("quiet", 0.0, 0.05),
         ("recovered", 10.0, 0.0),
-        ("stable", 10.0, 0.004),
+        ("stable", 10.0, 1.0 / 15.0),
     ] {
         requests(&mut samples, "shop", revision, good, bad);
         // Revisions have the same name where the template is the same.

@@ -7,16 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::samples::{Arm, Counter, Growth, growths, scrape_interval, scrapes};
-use crate::analysis::judge::{Counts, Totals, counts::Interval, dispersion::told_since};
+use super::tally::Tally;
+use crate::analysis::judge::{
+    Totals, budget::Windows, counts::Interval, dispersion::told_since, latency,
+};
 
 /// Distance of two scrapes of which nothing is known, in milliseconds.
 const UNKNOWN_SCRAPE: i64 = 60_000;
 
 /// How far back an incident is looked for, and how much of that is the present, in milliseconds.
-const INCIDENT: (i64, i64) = (120_000, 30_000);
-
-/// How much growth before an interval must be known: a minute, or an incident.
-pub const BEFORE: i64 = INCIDENT.0;
+pub const INCIDENT: (i64, i64) = (120_000, 30_000);
 
 /// What was read before.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +38,10 @@ pub struct Asked {
     pub began: i64,
     /// Now.
     pub now: i64,
+    /// How far back the recent past goes, and how much of that is the present.
+    pub recent: (i64, i64),
+    /// How many bounds of a histogram there are.
+    pub bounds: usize,
 }
 
 /// What the samples say.
@@ -45,23 +49,18 @@ pub struct Asked {
 pub struct Counted {
     /// The intervals that are complete, in the order of time.
     pub intervals: Vec<Interval>,
+    /// The same, of a histogram.
+    pub slow: Vec<latency::Interval>,
     /// What is read now.
     pub known: Known,
     /// When a scrape last found a request to the canary since the beginning.
     pub canary_seen: Option<i64>,
     /// Distance of two scrapes.
     pub scrape: i64,
-    /// The last two minutes, and the last half of one, up to what is read.
-    pub recent: Recent,
-}
-
-/// The time in which an incident shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recent {
-    /// Canary and stable over two minutes.
-    pub long: (Totals, Totals),
-    /// Canary and stable over the last half minute.
-    pub short: (Totals, Totals),
+    /// Failed requests of late, up to what is read.
+    pub recent: Windows,
+    /// Requests above each bound, of late.
+    pub recent_slow: Vec<Windows>,
 }
 
 /// Cuts what the counters hold into intervals.
@@ -74,39 +73,47 @@ pub fn intervals(counters: &[Counter], known: &Known, asked: Asked) -> Counted {
     let counting = of(&reporter);
     let grown = growths(&counting, asked.from, scrape);
     let apart = told_apart(counters, &reporter, &grown, asked.from, scrape);
+    let served = serving(counters, &reporter, &grown, asked.from, scrape);
     let times = scrapes(&counting);
     let first = times.values().filter_map(|times| times.first()).min().copied();
     let (mut at, mut seconds) = (known.read_until.or(first), known.seconds);
-    let mut intervals = Vec::new();
-    let mut canary_seen = None;
+    let mut counted = Counted { scrape, ..Counted::default() };
+    let nothing = || Tally::new(asked.bounds);
     while let Some(from) = at {
         let Some(to) = end(&times, from, scrape, asked.now) else { break };
-        let mut interval = Interval { seconds: between(from, to), ..Interval::default() };
+        let (mut canary, mut stable) = (nothing(), nothing());
         for growth in within(&grown, from, to) {
             match growth.arm {
-                Arm::Stable => add(&mut interval.stable, growth),
+                Arm::Stable => stable.add(growth),
                 Arm::Canary if growth.at > asked.began => {
-                    add(&mut interval.canary, growth);
-                    canary_seen = Some(growth.at);
+                    canary.add(growth);
+                    counted.canary_seen = Some(growth.at);
                 }
                 Arm::Canary => {}
             }
         }
-        bounded(&mut interval.canary);
-        bounded(&mut interval.stable);
-        let end = seconds + interval.seconds;
-        interval.minute = minute(&apart, (seconds, end), to);
-        seconds = end;
-        intervals.push(interval);
+        let length = between(from, to);
+        let minute = minute(&apart, (seconds, seconds + length), to, asked.bounds);
+        if asked.bounds > 0 {
+            counted.slow.push(latency::Interval {
+                seconds: length,
+                canary: canary.slow(),
+                stable: stable.slow(),
+                minute: minute.iter().map(Tally::slow).collect(),
+                pods: pods(&served, from, to),
+            });
+        }
+        counted.intervals.push(Interval {
+            seconds: length,
+            canary: canary.counts(),
+            stable: stable.counts(),
+            minute: minute.iter().map(Tally::counts).collect(),
+        });
+        seconds += length;
         at = Some(to);
     }
-    Counted {
-        intervals,
-        known: Known { read_until: at, seconds, reporter },
-        canary_seen,
-        scrape,
-        recent: recent(&grown, at.unwrap_or(asked.now), asked.began),
-    }
+    let (recent, recent_slow) = recent(&grown, at.unwrap_or(asked.now), asked);
+    Counted { known: Known { read_until: at, seconds, reporter }, recent, recent_slow, ..counted }
 }
 
 /// When the interval that began at `from` ends; nothing while it goes on.
@@ -173,13 +180,41 @@ fn told_apart(
     if better { of_pods } else { own }
 }
 
+/// Growths whose targets are the pods that serve: as they count themselves, where a proxy that sends
+/// is counted by.
+fn serving(
+    counters: &[Counter],
+    counting: &str,
+    grown: &[Growth],
+    from: i64,
+    scrape: i64,
+) -> Vec<Growth> {
+    if ["destination", ""].contains(&counting) {
+        return grown.to_vec();
+    }
+    let own = counters.iter().filter(|counter| counter.reporter == "destination").cloned();
+    growths(&own.collect::<Vec<_>>(), from, scrape)
+}
+
+/// How many pods of each served requests between two times.
+fn pods(served: &[Growth], from: i64, to: i64) -> latency::Pods {
+    let of = |arm: Arm| {
+        let busy = within(served, from, to)
+            .iter()
+            .filter(|growth| growth.arm == arm && growth.requests > 0);
+        let targets: BTreeSet<&str> = busy.map(|growth| growth.target.as_str()).collect();
+        u32::try_from(targets.len()).unwrap_or(u32::MAX)
+    };
+    latency::Pods { canary: of(Arm::Canary), stable: of(Arm::Stable) }
+}
+
 fn targets(grown: &[Growth]) -> usize {
     grown.iter().map(|growth| growth.target.as_str()).collect::<BTreeSet<_>>().len()
 }
 
 /// Stable pod by pod since its pods were last told apart, when it is time; of an only one, scrape by
 /// scrape.
-fn minute(stable: &[Growth], (from, to): (f64, f64), at: i64) -> Vec<Counts> {
+fn minute(stable: &[Growth], (from, to): (f64, f64), at: i64, bounds: usize) -> Vec<Tally> {
     let alone = targets(stable) < 2;
     let Some(since) = told_since(from, to) else { return Vec::new() };
     if alone && to < 59.5 {
@@ -189,49 +224,41 @@ fn minute(stable: &[Growth], (from, to): (f64, f64), at: i64) -> Vec<Counts> {
     let since = if alone { since.min(to - 60.0).max(0.0) } else { since };
     #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates")]
     let begun = at - ((to - since) * 1000.0).round() as i64;
-    let mut parts: BTreeMap<(&str, i64), Counts> = BTreeMap::new();
+    let mut parts: BTreeMap<(&str, i64), Tally> = BTreeMap::new();
     for growth in within(stable, begun, at) {
         let part = if alone { growth.at } else { 0 };
-        add(parts.entry((&growth.target, part)).or_default(), growth);
+        let part = parts.entry((&growth.target, part));
+        part.or_insert_with(|| Tally::new(bounds)).add(growth);
     }
-    let parts = parts.into_values().map(|mut counts| {
-        bounded(&mut counts);
-        counts
-    });
-    parts.collect()
+    parts.into_values().collect()
 }
 
-fn recent(grown: &[Growth], to: i64, began: i64) -> Recent {
+/// The windows that end at `to`: of failed requests, and of those above each bound.
+fn recent(grown: &[Growth], to: i64, asked: Asked) -> (Windows, Vec<Windows>) {
     let over = |length: i64| {
-        let (mut canary, mut stable) = (Totals::default(), Totals::default());
+        let (mut canary, mut stable) = (Tally::new(asked.bounds), Tally::new(asked.bounds));
         for growth in within(grown, to - length, to) {
-            let counts = Counts { requests: growth.requests, errors: growth.errors };
             match growth.arm {
-                Arm::Stable => stable = stable.and(counts),
-                Arm::Canary if growth.at > began => canary = canary.and(counts),
+                Arm::Stable => stable.add(growth),
+                Arm::Canary if growth.at > asked.began => canary.add(growth),
                 Arm::Canary => {}
             }
         }
         (canary, stable)
     };
-    Recent { long: over(INCIDENT.0), short: over(INCIDENT.1) }
+    let (long, short) = (over(asked.recent.0), over(asked.recent.1));
+    let windows = |of: &dyn Fn(&Tally) -> Totals| Windows {
+        long: (of(&long.0), of(&long.1)),
+        short: (of(&short.0), of(&short.1)),
+    };
+    let slow = (0..asked.bounds).map(|bound| windows(&|tally| tally.above(bound)));
+    (windows(&Tally::failed), slow.collect())
 }
 
 /// The growths after `from`, up to `to`.
 fn within(grown: &[Growth], from: i64, to: i64) -> &[Growth] {
     let place = |at: i64| grown.partition_point(|growth| growth.at <= at);
     grown.get(place(from)..place(to)).unwrap_or_default()
-}
-
-fn add(counts: &mut Counts, growth: &Growth) {
-    counts.requests = counts.requests.saturating_add(growth.requests);
-    counts.errors = counts.errors.saturating_add(growth.errors);
-}
-
-/// Two counters are not read at one instant: one that is ahead must not show more failures than
-/// requests.
-fn bounded(counts: &mut Counts) {
-    counts.errors = counts.errors.min(counts.requests);
 }
 
 fn between(from: i64, to: i64) -> f64 {

@@ -1,25 +1,31 @@
 //! Compares canary and stable by raw samples of counters.
 //!
 //! In: what an engineer wrote, what a comparison has found so far, and samples. Out: what it finds
-//! now, in words. [`samples`] makes growths of series, [`intervals`] makes intervals of growths, and
-//! the [judges](super::judge) do the rest. [`query`] says what to ask for.
+//! now, in words. [`rules`] checks what was written, [`query`] says what to ask for, [`samples`] makes
+//! growths of series, [`intervals`] makes intervals of growths, and the [judges](super::judge) do the
+//! rest. [`series`] is apart: it compares the values of a query.
 
 pub mod intervals;
 pub mod query;
+pub mod rules;
 pub mod samples;
+pub mod series;
+mod tally;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use self::intervals::{Counted, Known, Recent};
+use self::intervals::{Counted, Known};
+pub use self::rules::rules;
+use self::rules::{Judge, Rules};
 use super::judge::{
     self, Finding,
-    counts::{State, finding, step},
-    parameters::{Parameters, Params, Share, Tolerate},
-    slo,
-    words::{Subject, report},
+    budget::{self, Windows},
+    counts, latency, slo,
+    words::{Report, Subject, burning, report},
 };
 use super::verdict::{Counts, Judged, judged, no_data};
 use crate::api::{
@@ -29,53 +35,8 @@ use crate::api::{
 /// The shortest time without a scrape that is silence, in milliseconds.
 const SILENCE: i64 = 60_000;
 
-/// Failed requests from which on a share is an incident, as far as nobody says otherwise.
-const INCIDENT: Share = Share(0.05);
-
 /// How often chance looks as bad, 1 in so many, when a healthy canary is in doubt.
 const DOUBT: f64 = 4.0;
-
-/// What was written, checked.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rules {
-    /// For the judge.
-    pub params: Params,
-    /// The share of failed requests from which on it is an incident.
-    pub incident: f64,
-}
-
-/// Checks what was written, for one of `sharing` comparisons that share their false alarms.
-///
-/// # Errors
-/// A sentence for each field that is wrong.
-pub fn rules(compare: &Compare, sharing: u32) -> Result<Rules, Vec<String>> {
-    let mut wrong = Vec::new();
-    let mut share = |field: &str, text: Option<&str>, default: Share| {
-        let share = text.map_or(Ok(default), str::parse::<Share>);
-        share.unwrap_or_else(|error| {
-            wrong.push(format!("{field}: {error}"));
-            default
-        })
-    };
-    let defaults = Parameters::default();
-    let false_alarms = share("falseAlarms", compare.false_alarms.as_deref(), defaults.false_alarms);
-    let incident = share("incident", compare.incident.as_deref(), INCIDENT);
-    if !(0.001..=1.0).contains(&incident.0) {
-        wrong.push(format!("incident: found {incident}; allowed is a share from 0.1% to 100%"));
-    }
-    let parameters = Parameters {
-        tolerate: Tolerate { ratio: compare.tolerate.ratio, absolute: compare.tolerate.absolute },
-        false_alarms,
-        min_requests: u32::try_from(compare.min_requests).unwrap_or(0),
-        release: compare.release.unwrap_or(defaults.release),
-        ..defaults
-    };
-    match parameters.check(sharing) {
-        Ok(params) if wrong.is_empty() => Ok(Rules { params, incident: incident.0 }),
-        Ok(_) => Err(wrong),
-        Err(more) => Err(wrong.into_iter().chain(more).collect()),
-    }
-}
 
 /// What was read before, for the next look.
 pub fn known(comparison: Option<&Comparison>) -> Known {
@@ -100,14 +61,13 @@ pub fn look(
         Ok(rules) => rules,
         Err(wrong) => return (None, judged(Verdict::Error, String::new(), &wrong.join("; "))),
     };
-    // What cannot be read is of another version: the comparison begins anew.
-    let memory = before.map(|before| Value::Object(before.memory.clone().into_iter().collect()));
-    let mut state: State =
-        memory.and_then(|memory| serde_json::from_value(memory).ok()).unwrap_or_default();
-    for interval in &counted.intervals {
-        state = step(&state, interval, &rules.params).0;
-    }
-    let found = finding(&state, &rules.params);
+    let memory = before.map(|before| &before.memory);
+    let said = match &rules.judge {
+        Judge::Latency(bounds) => slow(memory, counted, bounds, &rules),
+        Judge::Slo(objective, limit, _) => burns(memory, counted, objective, *limit, &rules),
+        Judge::Errors | Judge::MannWhitney(_) => errors(memory, counted, &rules),
+    };
+    let found = said.found;
     let canary_seen = counted.canary_seen.and_then(|at| Timestamp::from_millisecond(at).ok());
     let mut next = Comparison {
         finding: ComparisonFinding::NotEnoughData,
@@ -120,61 +80,148 @@ pub fn look(
         canary_seen: canary_seen.or_else(|| before.and_then(|before| before.canary_seen)),
         read_seconds: counted.known.seconds,
         reporter: counted.known.reporter.clone(),
-        memory: memory_of(&state),
+        memory: said.memory.clone(),
     };
     let silence = silence(&next, counted.scrape, now);
-    let judged = verdict(metric, &rules, &found, counted, silence, &mut next.finding);
+    let judged;
+    (next.finding, judged) = verdict(metric, &said, silence);
     (Some(next), judged)
 }
 
-fn verdict(
-    metric: &Metric,
-    rules: &Rules,
-    found: &Finding,
+/// What a judge says after a look.
+struct Said {
+    found: Finding,
+    words: Report,
+    /// What both revisions suffer from, if they do.
+    incident: Option<String>,
+    memory: BTreeMap<String, Value>,
+}
+
+fn errors(memory: Option<&BTreeMap<String, Value>>, counted: &Counted, rules: &Rules) -> Said {
+    let mut state: counts::State = remembered(memory).unwrap_or_default();
+    for interval in &counted.intervals {
+        state = counts::step(&state, interval, &rules.params).0;
+    }
+    let found = counts::finding(&state, &rules.params);
+    Said {
+        words: report(&found, &rules.params, &Subject::Errors),
+        incident: incident(&counted.recent, 0.0, rules, "failed"),
+        found,
+        memory: memory_of(&state),
+    }
+}
+
+fn slow(
+    memory: Option<&BTreeMap<String, Value>>,
     counted: &Counted,
-    silence: Option<String>,
-    says: &mut ComparisonFinding,
-) -> Judged {
-    let words = report(found, &rules.params, &Subject::Errors);
+    bounds: &[Duration],
+    rules: &Rules,
+) -> Said {
+    let remembered: Option<latency::State> = remembered(memory);
+    let mut state = remembered
+        .filter(|state| state.bounds.len() == bounds.len())
+        .unwrap_or_else(|| latency::State::new(bounds.len()));
+    for interval in &counted.slow {
+        state = latency::step(&state, interval, &rules.params).0;
+    }
+    let found = latency::finding(&state, &rules.params);
+    let words = |at: usize| {
+        let than = bounds.get(at).map(ToString::to_string).unwrap_or_default();
+        let found = latency::finding_at(&state, at, &rules.params);
+        report(&found, &rules.params, &Subject::Slower { than })
+    };
+    let mut said = words(state.loudest());
+    // What one bound cannot show another may.
+    let mut telling = state.bounds.iter().enumerate().filter(|(_, bound)| bound.is_telling());
+    if telling.any(|(at, _)| words(at).blind.is_empty()) {
+        said.blind.clear();
+    }
+    // Some requests are always slow: more of them than stable has had in all is an incident.
+    let slower = || {
+        let all = state.bounds.iter().zip(&counted.recent_slow).zip(bounds);
+        all.rev().find_map(|((bound, windows), than)| {
+            incident(windows, bound.usual(), rules, &format!("took longer than {than}"))
+        })
+    };
+    Said {
+        words: said,
+        incident: incident(&counted.recent, 0.0, rules, "failed").or_else(slower),
+        found,
+        memory: memory_of(&state),
+    }
+}
+
+fn burns(
+    memory: Option<&BTreeMap<String, Value>>,
+    counted: &Counted,
+    objective: &slo::Objective,
+    limit: f64,
+    rules: &Rules,
+) -> Said {
+    let mut state: budget::State = remembered(memory).unwrap_or_default();
+    for interval in &counted.intervals {
+        state = budget::step(&state, interval, limit, &rules.params);
+    }
+    let both = budget::look(&mut state, &counted.recent, limit);
+    let found = budget::finding(&state, limit, &rules.params);
+    Said {
+        words: burning(&found, objective, limit, &rules.params),
+        incident: both.then(|| {
+            let found = suffering(&counted.recent.short, "failed");
+            format!("{found}; both burn their budget, so that nobody is blamed for it")
+        }),
+        found,
+        memory: memory_of(&state),
+    }
+}
+
+fn verdict(metric: &Metric, said: &Said, silence: Option<String>) -> (ComparisonFinding, Judged) {
+    let Said { found, words, .. } = said;
     let value = format!(
         "canary {}/{}, stable {}/{}",
         found.canary.errors, found.canary.requests, found.stable.errors, found.stable.requests
     );
-    let incident = incident(&counted.recent, rules.incident);
-    match (found.verdict, incident, silence) {
+    match (found.verdict, &said.incident, silence) {
         (judge::Verdict::Worse, ..) => {
-            *says = ComparisonFinding::Worse;
-            judged(Verdict::Failed, value, &words.found)
+            (ComparisonFinding::Worse, judged(Verdict::Failed, value, &words.found))
         }
         (_, Some(incident), _) => {
-            *says = ComparisonFinding::SharedIncident;
-            let message =
-                format!("shared incident: {incident}; the canary is no worse than stable");
-            let held = judged(Verdict::Inconclusive, value, &message);
-            Judged { counts: Counts::NoData, ..held }
+            let held =
+                judged(Verdict::Inconclusive, value, &format!("shared incident: {incident}"));
+            (ComparisonFinding::SharedIncident, Judged { counts: Counts::NoData, ..held })
         }
-        (_, None, Some(silence)) => no_data(metric, value, silence),
-        (judge::Verdict::NotEnoughData, None, None) => no_data(metric, value, words.line()),
+        (_, None, Some(silence)) => {
+            (ComparisonFinding::NotEnoughData, no_data(metric, value, silence))
+        }
+        (judge::Verdict::NotEnoughData, None, None) => {
+            (ComparisonFinding::NotEnoughData, no_data(metric, value, words.line()))
+        }
         (judge::Verdict::NotWorse, None, None) => {
-            *says = ComparisonFinding::NotWorse;
-            judged(Verdict::Successful, value, &words.line())
+            (ComparisonFinding::NotWorse, judged(Verdict::Successful, value, &words.line()))
         }
     }
 }
 
-/// What both revisions suffer from, if they do: over two minutes as well as at their end.
-fn incident(recent: &Recent, limit: f64) -> Option<String> {
-    let burns = |long, short| limit < 1.0 && slo::burns(long, short, limit);
-    let (long, short) = (recent.long, recent.short);
-    if !burns(long.0, short.0) || !burns(long.1, short.1) {
-        return None;
-    }
-    let share = |totals: judge::Totals| format!("{:.0} %", 100.0 * totals.rate());
-    Some(format!(
-        "{} of the canary's latest requests and {} of stable's failed",
-        share(short.0),
-        share(short.1)
-    ))
+/// What both revisions suffer from, if they do: over two minutes as well as at their end, and by more
+/// than is usual.
+fn incident(windows: &Windows, usual: f64, rules: &Rules, what: &str) -> Option<String> {
+    let Windows { long, short } = windows;
+    let limit = usual + rules.incident;
+    let burns = |long, short| rules.incident < 1.0 && slo::burns(long, short, limit);
+    (burns(long.0, short.0) && burns(long.1, short.1))
+        .then(|| format!("{}; the canary is no worse than stable", suffering(short, what)))
+}
+
+fn suffering((canary, stable): &(judge::Totals, judge::Totals), what: &str) -> String {
+    let share = |totals: &judge::Totals| match 100.0 * totals.rate() {
+        share if share < 9.95 => format!("{share:.1} %"),
+        share => format!("{share:.0} %"),
+    };
+    format!(
+        "{} of the canary's latest requests and {} of stable's {what}",
+        share(canary),
+        share(stable)
+    )
 }
 
 /// Why nothing new is known, if so: silence is no pass.
@@ -201,7 +248,13 @@ fn requests(totals: judge::Totals) -> ComparedRequests {
     ComparedRequests { requests: totals.requests, errors: totals.errors }
 }
 
-fn memory_of(state: &State) -> BTreeMap<String, Value> {
+/// What cannot be read is of another version: the comparison begins anew.
+fn remembered<S: DeserializeOwned>(memory: Option<&BTreeMap<String, Value>>) -> Option<S> {
+    let memory = Value::Object(memory?.clone().into_iter().collect());
+    serde_json::from_value(memory).ok()
+}
+
+fn memory_of(state: &impl Serialize) -> BTreeMap<String, Value> {
     match serde_json::to_value(state) {
         Ok(Value::Object(memory)) => memory.into_iter().collect(),
         _ => BTreeMap::new(),

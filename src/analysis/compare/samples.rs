@@ -29,7 +29,7 @@ pub struct Arms {
 }
 
 /// What series count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Holds {
     /// Requests; their labels say which of them failed.
     Both,
@@ -37,6 +37,9 @@ pub enum Holds {
     Requests,
     /// Failed requests.
     Errors,
+    /// Buckets of a histogram, with these bounds as `le` has them. Those of `+Inf` hold all requests;
+    /// their labels say which of them failed.
+    Buckets(Vec<f64>),
 }
 
 /// One counter of one revision.
@@ -52,6 +55,8 @@ pub struct Counter {
     pub requests: bool,
     /// Whether it counts failed ones.
     pub errors: bool,
+    /// The bound that its requests are within, by its index; nothing unless it is a bucket.
+    pub within: Option<usize>,
     /// Its samples in the order of time, each with its milliseconds since 1970.
     pub samples: Vec<(i64, f64)>,
 }
@@ -69,10 +74,12 @@ pub struct Growth {
     pub requests: u32,
     /// Failed ones that were added.
     pub errors: u32,
+    /// Those within a bound that were added, with the bound's index.
+    pub within: Option<(usize, u32)>,
 }
 
 /// The counters of the two revisions among these series.
-pub fn counters(series: &[Series], arms: &Arms, holds: Holds) -> Vec<Counter> {
+pub fn counters(series: &[Series], arms: &Arms, holds: &Holds) -> Vec<Counter> {
     let counter = |series: &Series| {
         let label = |name: &str| series.labels.get(name).map(String::as_str).unwrap_or_default();
         let arm = match label(&arms.label) {
@@ -80,18 +87,31 @@ pub fn counters(series: &[Series], arms: &Arms, holds: Holds) -> Vec<Counter> {
             revision if revision == arms.stable => Arm::Stable,
             _ => return None,
         };
+        let failed = has_failed(label("response_code"), label("grpc_response_status"));
+        let (requests, errors, within) = match holds {
+            Holds::Both => (true, failed, None),
+            Holds::Requests => (true, false, None),
+            Holds::Errors => (false, true, None),
+            Holds::Buckets(bounds) => {
+                let le: f64 = label("le").parse().ok()?;
+                // `100`, `100.0` and `1e+02` are one bound.
+                let is = |bound: &f64| (le / bound - 1.0).abs() < 1e-9;
+                let within = bounds.iter().position(is);
+                if within.is_none() && le.is_finite() {
+                    return None;
+                }
+                (within.is_none(), within.is_none() && failed, within)
+            }
+        };
         let target = [label("pod"), label("instance")].into_iter().find(|name| !name.is_empty());
         let samples = series.samples.iter().filter(|(_, value)| value.is_finite());
         Some(Counter {
             arm,
             reporter: label("reporter").to_owned(),
             target: target.unwrap_or_default().to_owned(),
-            requests: holds != Holds::Errors,
-            errors: match holds {
-                Holds::Both => has_failed(label("response_code"), label("grpc_response_status")),
-                Holds::Requests => false,
-                Holds::Errors => true,
-            },
+            requests,
+            errors,
+            within,
             samples: samples.map(|(at, value)| (milliseconds(*at), *value)).collect(),
         })
     };
@@ -160,6 +180,7 @@ pub fn growths(counters: &[Counter], from: i64, scrape: i64) -> Vec<Growth> {
                     target: counter.target.clone(),
                     requests: if counter.requests { grown } else { 0 },
                     errors: if counter.errors { grown } else { 0 },
+                    within: counter.within.map(|bound| (bound, grown)),
                 });
             }
         }

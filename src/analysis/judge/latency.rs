@@ -64,7 +64,7 @@ impl Interval {
     }
 }
 
-/// What a comparison remembers: 16 numbers a bound, and one.
+/// What a comparison remembers: 18 numbers a bound, and one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
@@ -87,6 +87,24 @@ pub struct Bound {
     pub canary: Totals,
     /// Stable since the beginning.
     pub stable: Totals,
+    /// Stable before it.
+    #[serde(default)]
+    pub before: Totals,
+}
+
+impl Bound {
+    /// The share of stable's requests that is above it, as far as is known.
+    pub fn usual(&self) -> f64 {
+        let Totals { requests, errors } = self.before;
+        let all = |one: u64, two: u64| one.saturating_add(two);
+        let requests = all(requests, self.stable.requests);
+        Totals { requests, errors: all(errors, self.stable.errors) }.rate()
+    }
+
+    /// Whether it takes part in the comparison.
+    pub fn is_telling(&self) -> bool {
+        TELLING.contains(&self.usual())
+    }
 }
 
 impl State {
@@ -97,6 +115,7 @@ impl State {
             dispersion: Dispersion::default(),
             canary: Totals::default(),
             stable: Totals::default(),
+            before: Totals::default(),
         };
         Self { bounds: vec![bound; bounds], seconds: 0.0, alarmed: false }
     }
@@ -107,10 +126,14 @@ impl State {
         if wealth.is_empty() { 0.0 } else { ln_mean_exp(&wealth) }
     }
 
-    /// The bound that speaks loudest against the canary, by its index.
+    /// The bound that speaks loudest against the canary, by its index; of those that say nothing yet,
+    /// the lowest that will.
     pub fn loudest(&self) -> usize {
-        let wealth = |bound: &Bound| bound.mixture.ln_wealth;
-        let all = self.bounds.iter().enumerate();
+        let wealth = |bound: &Bound| {
+            let speaks = bound.is_telling() || bound.mixture.ln_wealth.abs() > 0.0;
+            if speaks { bound.mixture.ln_wealth } else { f64::NEG_INFINITY }
+        };
+        let all = self.bounds.iter().enumerate().rev();
         all.max_by(|one, two| wealth(one.1).total_cmp(&wealth(two.1))).map_or(0, |(index, _)| index)
     }
 }
@@ -130,7 +153,7 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
         let (canary, stable) = (of(&interval.canary), of(&interval.stable));
         let mut ln_e = [0.0; 9];
         // By earlier intervals: what decides whether to bet must not see the dice.
-        if TELLING.contains(&bound.stable.rate()) {
+        if bound.is_telling() {
             let phi = 1.0 + (bound.dispersion.phi() - 1.0) * interval.crowding();
             let kernel = frequent(canary, stable, &ratios, params.ratio);
             for (ln, kernel) in ln_e[1..].iter_mut().zip(kernel) {
@@ -144,7 +167,8 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
         let minute: Vec<Counts> = interval.minute.iter().map(of).collect();
         bound.dispersion = bound.dispersion.and(&minute);
         bound.canary = bound.canary.and(canary);
-        bound.stable = bound.stable.and(stable);
+        let of_stable = if began { &mut bound.stable } else { &mut bound.before };
+        *of_stable = of_stable.and(stable);
     }
     if began {
         next.seconds += interval.seconds;
@@ -157,14 +181,19 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
 /// What a state says; its counts are those of the bound that speaks loudest. While no bound takes
 /// part, that is not enough data.
 pub fn finding(state: &State, params: &Params) -> Finding {
-    let loudest = state.bounds.get(state.loudest());
-    let (canary, stable) = loudest.map(|bound| (bound.canary, bound.stable)).unwrap_or_default();
-    let telling = state.bounds.iter().any(|bound| TELLING.contains(&bound.stable.rate()));
+    finding_at(state, state.loudest(), params)
+}
+
+/// The same with the counts of another bound.
+pub fn finding_at(state: &State, bound: usize, params: &Params) -> Finding {
+    let bound = state.bounds.get(bound);
+    let (canary, stable) = bound.map(|bound| (bound.canary, bound.stable)).unwrap_or_default();
+    let telling = state.bounds.iter().any(Bound::is_telling);
     let verdict = Verdict::of(state.alarmed, canary.requests, stable.requests, params.min_requests);
     Finding {
         verdict: if telling { verdict } else { verdict.without_evidence() },
         ln_evidence: state.ln_evidence(),
-        dispersion: loudest.map_or(1.0, |bound| bound.dispersion.phi()),
+        dispersion: bound.map_or(1.0, |bound| bound.dispersion.phi()),
         canary,
         stable,
         seconds: state.seconds,

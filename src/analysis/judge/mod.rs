@@ -9,11 +9,12 @@
 //!   alarms stays below `falseAlarms`.
 //! - [`mann_whitney`] compares two series once, as Kayenta does.
 //! - [`slo`] watches an objective, for the canary and for stable, so that an incident of both is not
-//!   blamed on the canary.
+//!   blamed on the canary; [`budget`] does so during a release.
 //! - [`others`] has the rules of other tools, to stand beside ours.
 //! - [`parameters`] reads what an engineer writes, [`words`] says what was found, and [`outlook`]
 //!   what can be found at all.
 
+pub mod budget;
 pub mod counts;
 pub mod dispersion;
 mod kernel;

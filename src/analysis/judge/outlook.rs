@@ -99,8 +99,53 @@ impl Traffic {
         all.into_iter().find(fast)
     }
 
+    /// After how many seconds a canary is found whose odds of being slow are `odds` times those of
+    /// stable; nothing when it never is.
+    pub fn seconds_to_find_slow(&self, odds: f64, params: &Params) -> Option<f64> {
+        let (stable, canary) = (self.rate, at_odds(self.rate, odds));
+        let share = self.canary / self.requests_a_second();
+        // How unlike it is to the likest of all that is tolerated.
+        let unlike = |rate: f64| {
+            let tolerated = at_odds(rate, params.ratio);
+            share * divergence(canary, tolerated) + (1.0 - share) * divergence(stable, rate)
+        };
+        let (mut low, mut high) = (stable, canary.max(stable));
+        for _ in 0..60 {
+            let (one, two) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+            if unlike(one) < unlike(two) { high = two } else { low = one }
+        }
+        let speed = self.requests_a_second() * unlike(low) / self.dispersion;
+        // The spread over eight ratios, and the mean over a few bounds.
+        let needed = params.ln_needed() + 3.0_f64.ln() + (8.0 / 0.7_f64).ln();
+        (odds > params.ratio && speed > 0.0).then(|| needed / speed)
+    }
+
+    /// After how many seconds a canary is found that has `times` as many errors as the `limit`;
+    /// nothing when that is all requests, or it never is.
+    pub fn seconds_to_find_burning(&self, times: f64, limit: f64, params: &Params) -> Option<f64> {
+        let rate = times * limit;
+        if rate > 1.0 {
+            return None;
+        }
+        let speed = self.canary * divergence(rate, limit) / self.dispersion;
+        // What averaging over all rates costs, in a thousand requests.
+        let needed = params.ln_needed() + 0.5 * 1000.0_f64.ln();
+        (speed > 0.0).then(|| needed / speed)
+    }
+
     /// Requests a second of both arms.
     pub fn requests_a_second(&self) -> f64 {
         self.canary + self.stable
     }
+}
+
+/// The share whose odds are `times` those of `rate`.
+fn at_odds(rate: f64, times: f64) -> f64 {
+    times * rate / (1.0 - rate + times * rate)
+}
+
+/// How many nats a request of share `one` brings against share `two`.
+fn divergence(one: f64, two: f64) -> f64 {
+    let part = |p: f64, q: f64| if p > 0.0 { p * (p / q).ln() } else { 0.0 };
+    part(one, two) + part(1.0 - one, 1.0 - two)
 }

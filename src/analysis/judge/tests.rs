@@ -1,5 +1,6 @@
 //! The judges: golden values of others, and what must hold for any counts.
 
+mod budget;
 mod golden;
 mod latency;
 mod properties;

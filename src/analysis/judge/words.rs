@@ -3,11 +3,15 @@
 //! In: a finding, its parameters, and how much of the release is left. Out: sentences: what was
 //! counted and how likely chance is, what is still needed, and what cannot be seen.
 
+mod budget;
+
 use super::{
     Finding, Params, Totals, Verdict,
     outlook::{Part, Traffic, found_after, smallest_found},
     real,
 };
+
+pub use budget::burning;
 
 /// What is compared, for sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,11 +160,38 @@ fn needs_evidence(finding: &Finding, params: &Params, left: f64) -> String {
 }
 
 fn blind(finding: &Finding, params: &Params, subject: &Subject) -> String {
-    if *subject != Subject::Errors {
+    let Some(traffic) = Traffic::seen(finding) else { return String::new() };
+    match subject {
+        Subject::Errors => blind_spot(&traffic, params),
+        // Elsewhere it does not bet, and says so.
+        Subject::Slower { than } if (0.001..=0.5).contains(&finding.stable.rate()) => {
+            slow_blind_spot(&traffic, params, than)
+        }
+        Subject::Slower { .. } => String::new(),
+    }
+}
+
+/// The same for latency, whose bets are on odds.
+fn slow_blind_spot(traffic: &Traffic, params: &Params, than: &str) -> String {
+    let (wanted, release) = (noteworthy(params), params.release_seconds);
+    let after = |odds: f64| traffic.seconds_to_find_slow(odds, params);
+    let found = |odds: &f64| after(*odds).is_some_and(|seconds| seconds <= release);
+    if found(&wanted) {
         return String::new();
     }
-    let Some(traffic) = Traffic::seen(finding) else { return String::new() };
-    blind_spot(&traffic, params)
+    let odds = if wanted > 2.0 { format!("{} times", short(wanted)) } else { "twice".to_owned() };
+    let blind = format!(
+        "{odds} the odds of more than {than} cannot be found in {} at this traffic",
+        time(release)
+    );
+    let larger = [3.0, 5.0, 10.0, 20.0, 50.0].into_iter().filter(|odds| *odds > wanted);
+    match larger.into_iter().find(found) {
+        Some(odds) => {
+            let seconds = after(odds).unwrap_or(release);
+            format!("{blind}; {} times can, in {}", short(odds), time(seconds))
+        }
+        None => blind,
+    }
 }
 
 /// What cannot be found during a release at this traffic; empty when a doubling can. It may be asked

@@ -6,10 +6,12 @@
 
 pub mod answer;
 mod clients;
+mod comparing;
 mod request;
 
 pub use answer::Series;
 pub use clients::{HttpClients, InProcess};
+pub use comparing::{Comparing, compare};
 pub use request::{Request, RequestError, request};
 
 use std::error::Error as _;
@@ -18,14 +20,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::analysis::arguments::{Secrets, substitute, values_for};
-use crate::analysis::compare::{
-    intervals::{Asked, intervals},
-    known, query,
-    samples::{Arms, Counter, counters},
-};
+use crate::analysis::arguments::Secrets;
 use crate::analysis::verdict::Reading;
-use crate::api::{AnalysisArgument, Compare, Comparison, PrometheusProvider};
+use crate::api::{AnalysisArgument, PrometheusProvider};
 
 /// Largest answer that is read, in bytes.
 pub const ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -53,90 +50,6 @@ pub async fn measure(
     match answer(&mut request, http).await {
         Ok((status, body)) => request.read(status, &body),
         Err(why) => Reading::Error(why),
-    }
-}
-
-/// What a comparison is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Comparing<'c> {
-    /// The comparison as written, its defaults put in.
-    pub compare: &'c Compare,
-    /// What was found so far.
-    pub before: Option<&'c Comparison>,
-    /// When it began.
-    pub began: Timestamp,
-}
-
-/// Asks Prometheus for what canary and stable counted since the last look. As [`measure`] otherwise.
-pub async fn compare(
-    provider: &PrometheusProvider,
-    comparing: Comparing<'_>,
-    args: &[AnalysisArgument],
-    secrets: &Secrets,
-    http: &HttpClients,
-    default_url: Option<&str>,
-    now: Timestamp,
-) -> Reading {
-    let known = known(comparing.before);
-    let asked = Ask { provider, args, secrets, http, default_url, now };
-    let milliseconds = now.as_millisecond();
-    let range = query::range(&known, milliseconds);
-    let mut found = asked.counters(comparing.compare, range).await;
-    if found.is_err() && known.read_until.is_none() {
-        // Half an hour may be more than it likes to answer.
-        found = asked.counters(comparing.compare, query::FIRST_SHORT).await;
-    }
-    match found {
-        Ok((counters, range)) => {
-            let range = i64::try_from(range.as_millis()).unwrap_or(i64::MAX);
-            let asked = Asked {
-                from: milliseconds.saturating_sub(range),
-                began: comparing.began.as_millisecond(),
-                now: milliseconds,
-            };
-            Reading::Counted(Box::new(intervals(&counters, &known, asked)))
-        }
-        Err(why) => Reading::Error(why),
-    }
-}
-
-/// Whom to ask, and when.
-struct Ask<'a> {
-    provider: &'a PrometheusProvider,
-    args: &'a [AnalysisArgument],
-    secrets: &'a Secrets,
-    http: &'a HttpClients,
-    default_url: Option<&'a str>,
-    now: Timestamp,
-}
-
-impl Ask<'_> {
-    /// The counters of both revisions, over so much time.
-    async fn counters(
-        &self,
-        compare: &Compare,
-        range: Duration,
-    ) -> Result<(Vec<Counter>, Duration), String> {
-        let texts = query::texts(compare);
-        let values = values_for(texts, self.args, self.secrets).map_err(|e| e.to_string())?;
-        let filled = |text: &Option<String>| {
-            let text = text.as_deref().unwrap_or_default();
-            substitute(text, &values).map_err(|error| error.to_string())
-        };
-        let arms = Arms {
-            label: compare.label.clone().unwrap_or_default(),
-            canary: filled(&compare.canary)?,
-            stable: filled(&compare.stable)?,
-        };
-        let mut all = Vec::new();
-        for (query, holds) in query::queries(compare, range) {
-            let provider = PrometheusProvider { query, compare: None, ..self.provider.clone() };
-            let made = request(&provider, self.args, self.secrets, self.default_url, self.now);
-            let mut request = made.map_err(|error| error.to_string())?;
-            let (status, body) = answer(&mut request, self.http).await?;
-            all.extend(counters(&request.read_samples(status, &body)?, &arms, holds));
-        }
-        Ok((all, range))
     }
 }
 

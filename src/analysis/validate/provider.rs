@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{known, no_secrets};
 use crate::analysis::arguments::{plain_values, substitute};
-use crate::analysis::compare::{query, rules};
+use crate::analysis::compare::{query, rules::rules};
 use crate::analysis::template::{ResolveError, invalid};
 use crate::api::{AnalysisArgument, Compare, JobProvider, PrometheusProvider};
 
@@ -19,11 +19,15 @@ pub(super) fn prometheus(
     provider: &PrometheusProvider,
     args: &[AnalysisArgument],
 ) -> Result<(), ResolveError> {
+    let of_query = provider.compare.as_ref().is_none_or(|found| found.mann_whitney.is_some());
     if let Some(found) = &provider.compare {
-        if !provider.query.is_empty() || provider.range.is_some() {
+        if !(of_query || provider.query.is_empty()) || provider.range.is_some() {
             return Err(invalid(path, "a query or range beside compare", "one of query, compare"));
         }
         compare(&format!("{path}.compare"), found, args)?;
+    }
+    if !of_query {
+        // The comparison makes its own.
     } else if provider.query.trim().is_empty() {
         return Err(invalid(format!("{path}.query"), "an empty query", "PromQL, or compare"));
     }
@@ -77,9 +81,14 @@ pub(super) fn prometheus(
 
 /// Checks a comparison, with its defaults put in.
 fn compare(path: &str, compare: &Compare, args: &[AnalysisArgument]) -> Result<(), ResolveError> {
-    for (field, text) in
-        [("requests", &compare.requests), ("canary", &compare.canary), ("stable", &compare.stable)]
-    {
+    let histogram = compare.latency.as_ref().map(|latency| &latency.histogram);
+    let counters = match (histogram, &compare.mann_whitney) {
+        (Some(histogram), _) => Some(("latency.histogram", histogram)),
+        (None, Some(_)) => None,
+        (None, None) => Some(("requests", &compare.requests)),
+    };
+    let revisions = [("canary", &compare.canary), ("stable", &compare.stable)];
+    for (field, text) in counters.into_iter().chain(revisions) {
         // Only a Rollout knows its revisions.
         if text.is_none() {
             let allowed = "a value, in a run that is no Rollout's";
@@ -97,6 +106,11 @@ fn compare(path: &str, compare: &Compare, args: &[AnalysisArgument]) -> Result<(
             invalid(format!("{path}.{field}"), found, allowed)
         })?;
     }
+    let checked = histogram.and_then(Option::as_deref).map_or(Ok(()), query::check_histogram);
+    checked.map_err(|found| {
+        let allowed = "a selector of a histogram, such as http_duration_seconds{job=\"shop\"}";
+        invalid(format!("{path}.latency.histogram"), found, allowed)
+    })?;
     match rules(compare, 1) {
         Ok(_) => Ok(()),
         Err(wrong) => {

@@ -57,7 +57,7 @@ pub(super) fn asked(flags: &Flags, namespace: Option<&str>) -> Result<Asked, Fai
     }
     let compare = &mut asked.compare;
     if let Some(ratio) = flags.tolerate_ratio {
-        compare.tolerate.ratio = ratio;
+        compare.tolerate.ratio = Some(ratio);
     }
     if let Some(share) = flags.tolerate_absolute {
         compare.tolerate.absolute = share.0;

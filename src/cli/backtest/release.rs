@@ -4,7 +4,7 @@
 
 use crate::analysis::{
     compare::{
-        intervals::{Asked, Known, intervals},
+        intervals::{Asked, INCIDENT, Known, intervals},
         samples::{Arms, Counter, Holds, counters},
     },
     judge::{
@@ -76,7 +76,7 @@ pub fn told(series: &[(Holds, Series)], arm: impl Fn(&Series) -> Option<Arm>) ->
         let mut series = series.clone();
         let value = if arm == Arm::Canary { &arms.canary } else { &arms.stable };
         series.labels.insert(ARM.to_owned(), value.clone());
-        all.extend(counters(&[series], &arms, *holds));
+        all.extend(counters(&[series], &arms, holds));
     }
     all
 }
@@ -85,7 +85,11 @@ impl Release {
     /// Cuts the counters into intervals.
     pub fn of(counters: &[Counter], times: Times) -> Self {
         let Times { from, began, to } = times;
-        let counted = intervals(counters, &Known::default(), Asked { from, began, now: to });
+        let counted = intervals(
+            counters,
+            &Known::default(),
+            Asked { from, began, now: to, recent: INCIDENT, bounds: 0 },
+        );
         let mut end = counted.known.read_until.unwrap_or(to);
         let mut intervals = Vec::new();
         for interval in counted.intervals.into_iter().rev() {

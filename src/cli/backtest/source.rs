@@ -99,7 +99,7 @@ impl Source {
         let counters = self.counters();
         let series = window.series.iter().filter_map(|((counter, labels), samples)| {
             let (_, holds) = counters.get(*counter)?;
-            Some((*holds, Series { labels: labels.clone(), samples: samples.clone() }))
+            Some((holds.clone(), Series { labels: labels.clone(), samples: samples.clone() }))
         });
         series.collect()
     }

@@ -6,7 +6,7 @@ use super::{Level, Rule, checks::Checks};
 use crate::{
     analysis::{
         compare::{
-            intervals::{Asked, Known, intervals},
+            intervals::{Asked, INCIDENT, Known, intervals},
             rules,
             samples::{Arms, Counter, Holds, counters},
         },
@@ -115,12 +115,12 @@ async fn present(comparison: &Comparison, asking: &Asking) -> Result<Option<Serv
         }
         let url = asking.url.as_deref();
         let found = series(&provider, &comparison.args, &asking.http, url, asking.now).await?;
-        all.extend(found.into_iter().flat_map(|one| of_stable(one, holds)));
+        all.extend(found.into_iter().flat_map(|one| of_stable(one, &holds)));
     }
     Ok(service(&all, asking.now))
 }
 
-fn of_stable(mut series: Series, holds: Holds) -> Vec<Counter> {
+fn of_stable(mut series: Series, holds: &Holds) -> Vec<Counter> {
     let arms =
         Arms { label: ARM.to_owned(), canary: "canary".to_owned(), stable: "stable".to_owned() };
     series.labels.insert(ARM.to_owned(), arms.stable.clone());
@@ -130,7 +130,11 @@ fn of_stable(mut series: Series, holds: Holds) -> Vec<Counter> {
 fn service(counters: &[Counter], now: Timestamp) -> Option<Service> {
     let now = now.as_millisecond();
     let from = now - i64::from(PRESENT) * 1000;
-    let counted = intervals(counters, &Known::default(), Asked { from, began: from, now });
+    let counted = intervals(
+        counters,
+        &Known::default(),
+        Asked { from, began: from, now, recent: INCIDENT, bounds: 0 },
+    );
     let (mut totals, mut seconds, mut dispersion) = (Totals::default(), 0.0, Dispersion::default());
     for interval in &counted.intervals {
         let Counts { requests, errors } = interval.stable;

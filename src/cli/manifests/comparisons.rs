@@ -1,4 +1,4 @@
-//! The comparisons that manifests ask for, and what they count of a service as a whole.
+//! The comparisons of errors that manifests ask for, and what they count of a service as a whole.
 //!
 //! A release tells its two revisions apart by a label. Before a release, and in the past, there is one
 //! revision, and nobody knows its hash: here the counters have no revision.
@@ -118,6 +118,10 @@ fn add(
 ) {
     for metric in &run.metrics {
         let compare = metric.provider.prometheus.as_ref().and_then(|p| p.compare.as_ref());
+        // Latency, objectives and Kayenta's test are judged on other numbers than counts of errors.
+        let compare = compare.filter(|compare| {
+            compare.latency.is_none() && compare.slo.is_none() && compare.mann_whitney.is_none()
+        });
         let twice = || found.iter().any(|known| known.metric == *metric && known.args == run.args);
         if compare.is_some() && !twice() {
             found.push(Comparison {

@@ -109,7 +109,8 @@ pub fn texts(
     let asked = run.metrics.iter().filter_map(|metric| {
         let prometheus = metric.provider.prometheus.as_ref()?;
         let place = templates.owner_of(&metric.name, owner);
-        Some(match &prometheus.compare {
+        let own = prometheus.compare.as_ref().filter(|compare| compare.mann_whitney.is_none());
+        Some(match own {
             None => vec![filled(format!("{place}: query"), &prometheus.query)],
             Some(compare) => compare::query::queries(compare, compare::query::FIRST)
                 .iter()

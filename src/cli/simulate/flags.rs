@@ -185,7 +185,7 @@ impl FromStr for Incident {
         if from >= to {
             return Err(wrong());
         }
-        Ok(Self(traffic::Incident { from, to, errors: share }))
+        Ok(Self(traffic::Incident { from, to, errors: share, latency: 1.0 }))
     }
 }
 

@@ -184,3 +184,32 @@ fn finished_runs_are_kept_up_to_their_limits() {
     }
     assert_eq!(model.world.runs.len(), 2);
 }
+
+#[test]
+fn the_comparisons_of_all_runs_share_the_false_alarms_of_the_release() {
+    let metric = |name: &str, compare: &str| {
+        format!("{{name: {name}, interval: 15s, count: 4, provider: {{prometheus: {compare}}}}}")
+    };
+    let errors = metric("errors", "{compare: {}}");
+    let latency = metric("latency", "{compare: {latency: {}}}");
+    let series = metric("series", "{query: up, compare: {mannWhitney: {}}}");
+    let alone = format!("[{{analysis: {{metrics: [{errors}]}}}}]");
+    let mut body = rollout(&steps(&format!("[{{analysis: {{metrics: [{errors}, {series}]}}}}]")));
+    let beside: serde_json::Value =
+        serde_yaml::from_str(&format!("[{errors}, {latency}]")).unwrap();
+    body["spec"]["strategy"]["canary"]["analysis"] = json!({"metrics": beside});
+    for (body, expected) in [(body, vec![Some(3), Some(3)]), (rollout(&steps(&alone)), vec![None])]
+    {
+        let mut model = Model::healthy(body);
+        model.set_image("web:2");
+        let mut found = Vec::new();
+        for _ in 0..5 {
+            for action in model.look().actions {
+                if let Write::CreateRun { spec, .. } = action.write {
+                    found.push(spec.comparisons);
+                }
+            }
+        }
+        assert_eq!(found, expected);
+    }
+}

@@ -129,6 +129,9 @@ pub struct Incident {
     pub to: Duration,
     /// Share of requests that fail.
     pub errors: Percent,
+    /// The latency of all versions, as a multiple of theirs.
+    #[serde(default)]
+    pub latency: Option<f64>,
 }
 
 /// A share, written `5%`.

@@ -281,11 +281,14 @@ impl Traffic {
 
     /// What incidents add to the errors at the cursor.
     fn incident_errors(&self) -> f64 {
-        let after_ms = self.cursor_ms - self.epoch_ms;
-        let under_way = self.settings.incidents.iter().filter(|incident| {
+        self.incidents_at(self.cursor_ms).map(|incident| incident.errors).sum()
+    }
+
+    fn incidents_at(&self, at_ms: i64) -> impl Iterator<Item = &Incident> {
+        let after_ms = at_ms - self.epoch_ms;
+        self.settings.incidents.iter().filter(move |incident| {
             (milliseconds(incident.from)..milliseconds(incident.to)).contains(&after_ms)
-        });
-        under_way.map(|incident| incident.errors).sum()
+        })
     }
 
     // === scrapes
@@ -331,8 +334,11 @@ impl Traffic {
 
     /// Draws how many requests of a flow had this outcome since the last scrape, and counts them.
     fn draw(&mut self, place: usize, outcome: Outcome, database: &mut Database) {
+        let mean = std::mem::take(&mut self.flows[place].expected[outcome as usize]);
+        // Requests are drawn at a scrape: what slows them is what there was just before it.
+        let slower: f64 =
+            self.incidents_at(self.cursor_ms - 1).map(|incident| incident.latency).product();
         let flow = &mut self.flows[place];
-        let mean = std::mem::take(&mut flow.expected[outcome as usize]);
         let stream = [self.settings.seed, flow.hash, u64::from(self.scrapes), outcome as u64];
         let mut chance = Chance::of(stream);
         let requests = chance.poisson(mean);
@@ -351,8 +357,8 @@ impl Traffic {
             return;
         }
         let pod = flow.pod.map(|place| &self.pods[place]);
-        let factor =
-            pod.and_then(|pod| pod.behaviour.as_ref()).map_or(1.0, |version| version.latency);
+        let own = pod.and_then(|pod| pod.behaviour.as_ref()).map_or(1.0, |version| version.latency);
+        let factor = own * slower;
         let mean_ms = match outcome {
             Outcome::Lost => LOST_LATENCY_MS,
             _ => (self.settings.base_latency_ms * factor).max(f64::MIN_POSITIVE),

@@ -61,7 +61,7 @@ pub struct Version {
     pub error_after: Option<Duration>,
 }
 
-/// A time at which all versions have errors.
+/// A time at which all versions have errors, or are slow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Incident {
     /// When it begins, after the start of the simulation.
@@ -70,6 +70,8 @@ pub struct Incident {
     pub to: Duration,
     /// The fraction of requests that are answered with 500, beside the base.
     pub errors: f64,
+    /// The latency of all versions, as a multiple of theirs.
+    pub latency: f64,
 }
 
 impl Default for Settings {

@@ -12,6 +12,7 @@ fn counter(arm: Arm, target: &str, errors: bool, samples: &[(i64, u32)]) -> Coun
         target: target.to_owned(),
         requests: true,
         errors,
+        within: None,
         samples: samples.iter().map(|(at, value)| (at * S, f64::from(*value))).collect(),
     }
 }
@@ -25,7 +26,7 @@ fn canary(target: &str, samples: &[(i64, u32)]) -> Counter {
 }
 
 fn asked(now: i64) -> Asked {
-    Asked { from: -600 * S, began: -600 * S, now: now * S }
+    Asked { from: -600 * S, began: -600 * S, now: now * S, recent: INCIDENT, bounds: 0 }
 }
 
 fn read(counters: &[Counter], now: i64) -> Counted {
@@ -188,11 +189,41 @@ proptest! {
                     ..counter.clone()
                 })
                 .collect();
-            let asked = Asked { from: cut_off, began: 0, now: now * S };
+            let asked = Asked { from: cut_off, began: 0, ..asked(now) };
             let counted = intervals(&there, &known, asked);
             found += counted.intervals.iter().map(|i| i.stable.requests).sum::<u32>();
             known = counted.known;
         }
         prop_assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn buckets_become_requests_above_their_bounds() {
+    let bucket = |target: &str, arm: Arm, within: Option<usize>, samples: &[(i64, u32)]| Counter {
+        requests: within.is_none(),
+        within,
+        ..counter(arm, target, false, samples)
+    };
+    let counters = [
+        bucket("a", Arm::Stable, None, &[(0, 100), (15, 120), (30, 150)]),
+        bucket("a", Arm::Stable, Some(0), &[(0, 60), (15, 70), (30, 90)]),
+        bucket("a", Arm::Stable, Some(1), &[(0, 99), (15, 118), (30, 148)]),
+        // A pod that came later, and began anew.
+        bucket("c", Arm::Canary, None, &[(10, 8), (25, 3)]),
+        bucket("c", Arm::Canary, Some(0), &[(10, 4), (25, 1)]),
+        bucket("c", Arm::Canary, Some(1), &[(10, 8), (25, 3)]),
+    ];
+    let asked = Asked { bounds: 2, ..asked(31) };
+    let found = intervals(&counters, &Known::default(), asked);
+    let slow = |slow: &latency::Slow| (slow.requests, slow.above.clone());
+    let stable: Vec<_> = found.slow.iter().map(|interval| slow(&interval.stable)).collect();
+    assert_eq!(stable, [(20, vec![10, 1]), (30, vec![10, 0])]);
+    let canary = found.slow.iter().map(|interval| slow(&interval.canary));
+    let canary = canary.fold((0, vec![0, 0]), |sum, (requests, above)| {
+        (sum.0 + requests, vec![sum.1[0] + above[0], sum.1[1] + above[1]])
+    });
+    assert_eq!(canary, (3, vec![2, 0]), "what began before it is known to be new is not counted");
+    assert_eq!(found.recent_slow.len(), 2);
+    assert_eq!(found.recent_slow[0].long.1.errors, 20);
 }

@@ -201,8 +201,12 @@ fn errors_begin_and_end_when_they_should() {
         latency: 1.0,
         error_after: Some(Duration::from_secs(125)),
     };
-    let incident =
-        Incident { from: Duration::from_secs(305), to: Duration::from_secs(335), errors: 1.0 };
+    let incident = Incident {
+        from: Duration::from_secs(305),
+        to: Duration::from_secs(335),
+        errors: 1.0,
+        latency: 1.0,
+    };
     let settings = Settings {
         base_errors: 0.0,
         versions: vec![late],
