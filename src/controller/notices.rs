@@ -26,6 +26,9 @@ use crate::{
 /// Things that are done at one look.
 const MOST: usize = 20;
 
+/// Where the names of Events begin that do not come from a pass.
+const BESIDE: usize = 100;
+
 /// Pause after a write that conflicted: by then the watch has brought what others wrote.
 const RETRY: SignedDuration = SignedDuration::from_millis(50);
 
@@ -84,7 +87,7 @@ async fn tell(context: &Context, world: &World, problems: Vec<String>) {
             Note { reason: Reason::NotificationFailed, warning: true, text }
         })
         .collect();
-    events::publish(context, world, &notes).await;
+    events::publish_from(context, world, &notes, BESIDE).await;
 }
 
 /// Says what is to be said to one target.

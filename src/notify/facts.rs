@@ -190,10 +190,20 @@ fn analyses(world: &World, after: &RolloutStatus, record: &ReleaseRecord) -> Vec
         analysis.step.into_iter().chain(analysis.background).collect()
     };
     let before = runs(&world.rollout.status);
+    let mut all = runs(after);
+    // The status of a step's run goes with its step, often in the pass that first sees its verdict.
+    for gone in &before {
+        if !all.iter().any(|run| run.name == gone.name)
+            && let Some(run) = world.runs.get(&gone.name)
+        {
+            let (phase, message) = (run.phase(), run.status.message.clone());
+            all.push(RunStatus { phase, message, ..gone.clone() });
+        }
+    }
     let was_final = |run: &RunStatus| {
         before.iter().any(|before| before.name == run.name && before.phase.is_final())
     };
-    let fallen = runs(after).into_iter().filter(|run| run.phase.is_final() && !was_final(run));
+    let fallen = all.into_iter().filter(|run| run.phase.is_final() && !was_final(run));
     let told = fallen.map(|run| {
         let mut happening = tell(world, after, record, FactKind::Analysis, "analysis");
         happening.values.insert("name", run.name.clone());

@@ -85,6 +85,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Notifier {
+    /// A notifier that knows nothing yet.
+    pub fn new(http: Http) -> Self {
+        Self { http, ..Self::default() }
+    }
+
     /// The configuration.
     pub fn config(&self) -> Arc<Config> {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
