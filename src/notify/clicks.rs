@@ -9,11 +9,11 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+    LocalSubjectAccessReview, ResourceAttributes, SubjectAccessReviewSpec,
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
+    api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
@@ -182,7 +182,8 @@ async fn order(bench: &Bench, config: &Config, click: &Click) -> Result<Command,
 async fn review(bench: &Bench, identity: &Identity, click: &Click) -> Result<(), String> {
     let button = &click.button;
     let own = right(button.verb);
-    let reviews: Api<SubjectAccessReview> = Api::all(bench.client.clone());
+    let reviews: Api<LocalSubjectAccessReview> =
+        Api::namespaced(bench.client.clone(), &button.namespace);
     for verb in [own, "patch"] {
         let mut groups = identity.groups.clone();
         groups.push("system:authenticated".to_owned());
@@ -199,7 +200,9 @@ async fn review(bench: &Bench, identity: &Identity, click: &Click) -> Result<(),
             }),
             ..SubjectAccessReviewSpec::default()
         };
-        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+        let metadata =
+            ObjectMeta { namespace: Some(button.namespace.clone()), ..ObjectMeta::default() };
+        let review = LocalSubjectAccessReview { metadata, spec, status: None };
         let answer = reviews.create(&PostParams::default(), &review).await.map_err(|error| {
             let error = rights::explained(&error);
             tracing::warn!(error, "the rights of a Slack user could not be asked for");

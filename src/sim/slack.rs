@@ -82,6 +82,8 @@ struct Inner {
     calls: Vec<String>,
     faults: Option<Faults>,
     crash: bool,
+    /// Requests with this text in them are lost.
+    deaf: Option<String>,
     last: i64,
 }
 
@@ -89,6 +91,11 @@ impl Slack {
     /// Lets `faults` decide what each call meets from now on.
     pub fn set_faults(&self, faults: Option<Faults>) {
         self.inner().faults = faults;
+    }
+
+    /// Requests with this text in them are lost from now on.
+    pub fn set_deaf(&self, to: Option<String>) {
+        self.inner().deaf = to;
     }
 
     /// The messages, in the order in which they came.
@@ -154,6 +161,9 @@ impl Slack {
         inner.calls.push(called.clone());
         let number = inner.calls.len();
         let fault = inner.faults.as_mut().and_then(|faults| faults(&called, number));
+        let body = request.body.as_deref().unwrap_or_default();
+        let deaf = inner.deaf.as_ref().is_some_and(|text| body.contains(text.as_str()));
+        let fault = if deaf { Some(Fault::Lose) } else { fault };
         inner.crash |= matches!(fault, Some(Fault::Crash(_)));
         let gone = |text: &str| Err(Failure::Unknown(text.to_owned()));
         match fault {

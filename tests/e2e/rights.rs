@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
+    notify,
     scenario::{Scenario, scenario},
     stories,
     support::{
@@ -24,9 +25,15 @@ use crate::{
 type Right = (String, String);
 
 /// Not asked for as a request: the admission policy and the admission plugin
-/// OwnerReferencesPermissionEnforcement ask for them. The first is in `access`.
-const NOT_IN_THE_LOG: [(&str, &str); 3] = [
+/// OwnerReferencesPermissionEnforcement ask for them. The first is in `access`, those of buttons in
+/// `notify`.
+const NOT_IN_THE_LOG: [(&str, &str); 8] = [
     ("control", "rollouts"),
+    ("promote", "rollouts"),
+    ("abort", "rollouts"),
+    ("pause", "rollouts"),
+    ("resume", "rollouts"),
+    ("impersonate-by", "rollouts"),
     ("update", "rollouts/finalizers"),
     ("update", "analysisruns/finalizers"),
 ];
@@ -63,7 +70,12 @@ fn rights(file: &str) -> BTreeSet<Right> {
 }
 
 fn shipped() -> BTreeSet<Right> {
-    let files = ["rbac/controller.yaml", "rbac/secrets.yaml", "rbac/lease.yaml"];
+    let files = [
+        "rbac/controller.yaml",
+        "rbac/secrets.yaml",
+        "rbac/lease.yaml",
+        "rbac/notifications.yaml",
+    ];
     files.into_iter().flat_map(rights).collect()
 }
 
@@ -169,8 +181,9 @@ fn every_right_that_is_shipped_is_used_and_none_is_missing() {
         let second = scenario.controller("second", "rights", &[]).await;
         assert_eq!(first.terminate().await, Some(0));
         let told = STORIES.map(|story| stories::tell(story, "rights"));
-        let (told, (), ()) =
-            tokio::join!(join_all(told), left_overs(scenario), taken_names(scenario));
+        let clicked = notify::somebody_clicks(scenario, &second, "rights");
+        let (told, (), (), ()) =
+            tokio::join!(join_all(told), left_overs(scenario), taken_names(scenario), clicked);
         let failed: Vec<String> = told.into_iter().flatten().collect();
         assert!(failed.is_empty(), "these failed, see above: {failed:?}");
         let log_has_it = |right: &Right| {

@@ -62,7 +62,7 @@ async fn a_crash_at_any_write_of_the_status_loses_and_repeats_nothing() {
             assert_eq!(found, expected, "crash at write {at}, carried out: {carried_out}");
             house.check().await;
             if !*met.lock().unwrap() {
-                assert!(at > 15, "{at} writes");
+                assert!(at > 10, "{at} writes");
                 break;
             }
         }

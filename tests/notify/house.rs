@@ -38,14 +38,22 @@ pub fn golden(name: &str, found: &str) {
 
 /// The configuration of the tests: `more` is added to it.
 pub fn config(more: &str) -> Config {
+    config_with(more, &[])
+}
+
+/// The same with more in the Secret.
+pub fn config_with(more: &str, secrets: &[(&str, &str)]) -> Config {
     let text = format!(
         "slack: {{url: 'https://slack.com/api', channels: {{releases: {CHANNEL}}}}}\n\
          webhooks: {{ci: {{url: 'https://ci.example.com/hook'}}}}\n\
          alertmanager: {{url: 'http://alertmanager.monitoring:9093/', labels: {{team: shop}}}}\n{more}"
     );
-    let secrets = [("slack-token", TOKEN), ("webhook-ci", "hush")];
-    let secrets: BTreeMap<String, String> =
-        secrets.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let all = [("slack-token", TOKEN), ("webhook-ci", "hush")];
+    let secrets: BTreeMap<String, String> = all
+        .iter()
+        .chain(secrets)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
     Config::read(&text, &secrets).expect("a configuration")
 }
 
@@ -136,8 +144,13 @@ impl House {
             "verb": verb, "revision": self.status()["currentRevision"], "by": "ann",
             "id": self.commands.to_string(), "reason": "it <!channel> looks & is odd",
         });
+        self.annotate(&json!(command.to_string()));
+    }
+
+    /// Writes the annotation of a command.
+    pub fn annotate(&mut self, command: &Value) {
         self.edit(|rollout| {
-            rollout["metadata"]["annotations"]["sluice.dev/command"] = json!(command.to_string());
+            rollout["metadata"]["annotations"]["sluice.dev/command"] = command.clone();
         });
     }
 
