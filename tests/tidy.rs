@@ -10,7 +10,7 @@ use std::{
 use sluice::cli::crds;
 
 /// What each top-level module may use of ours. Data flows one way: observe → world → plan → apply.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("api", &[]),
     ("world", &["api"]),
     ("traffic", &["api"]),
@@ -18,8 +18,13 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("plan", &["api", "world", "traffic", "analysis"]),
     ("observe", &["api", "world", "traffic", "analysis"]),
     ("apply", &["api", "world", "plan", "observe"]),
-    ("server", &["api", "observe"]),
-    ("controller", &["api", "world", "traffic", "analysis", "plan", "observe", "apply", "server"]),
+    // Buttons in Slack ask the API server, and their refusals name missing rights.
+    ("notify", &["api", "world", "observe", "apply"]),
+    ("server", &["api", "observe", "notify"]),
+    (
+        "controller",
+        &["api", "world", "traffic", "analysis", "plan", "observe", "apply", "notify", "server"],
+    ),
     (
         "sim",
         &[
@@ -30,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
             "plan",
             "observe",
             "apply",
+            "notify",
             "server",
             "controller",
         ],

@@ -16,8 +16,9 @@ pub fn missing(text: &str) -> Option<String> {
     };
     let group = if group.is_empty() { String::new() } else { format!(" of {group}") };
     let file = match (verb, resource) {
-        ("list" | "watch", "secrets" | "configmaps") => "notifications.yaml",
-        (_, "localsubjectaccessreviews") => "notifications.yaml",
+        ("list" | "watch", "secrets" | "configmaps") | (_, "localsubjectaccessreviews") => {
+            "notifications.yaml"
+        }
         (_, "secrets") => "secrets.yaml",
         (_, "leases") => "lease.yaml",
         _ => "controller.yaml",

@@ -138,8 +138,6 @@ async fn take<K>(
 /// The values of a Secret that are texts.
 fn texts(secret: &Secret) -> BTreeMap<String, String> {
     let data = secret.data.iter().flatten();
-    data.filter_map(|(key, value)| {
-        Some((key.clone(), String::from_utf8(value.0.clone()).ok()?))
-    })
-    .collect()
+    data.filter_map(|(key, value)| Some((key.clone(), String::from_utf8(value.0.clone()).ok()?)))
+        .collect()
 }

@@ -70,7 +70,7 @@ pub struct Identity {
     pub groups: Vec<String>,
 }
 
-/// Somebody who takes CloudEvents.
+/// Somebody who takes events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// Where.
@@ -228,7 +228,9 @@ fn address(field: &str, text: &str, token: bool) -> Result<Url, String> {
     let wrong = |what: &str| format!("{field}: found {what}, allowed is {allowed}");
     let url = Url::parse(text).map_err(|error| wrong(&format!("no address ({error})")))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("{field}: found a user or password in it, which belongs into the Secret"));
+        return Err(format!(
+            "{field}: found a user or password in it, which belongs into the Secret"
+        ));
     }
     let loopback = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
     match url.scheme() {
@@ -239,7 +241,8 @@ fn address(field: &str, text: &str, token: bool) -> Result<Url, String> {
 }
 
 fn required(secrets: &BTreeMap<String, String>, key: &str) -> Result<Secret, String> {
-    optional(secrets, key).ok_or_else(|| format!("Secret {NAME} has no key `{key}`, or no text in it"))
+    optional(secrets, key)
+        .ok_or_else(|| format!("Secret {NAME} has no key `{key}`, or no text in it"))
 }
 
 fn optional(secrets: &BTreeMap<String, String>, key: &str) -> Option<Secret> {

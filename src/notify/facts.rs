@@ -19,7 +19,7 @@ use crate::{
 const LONGEST: usize = 600;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
     /// In which release.
     pub release: String,

@@ -24,7 +24,8 @@ pub struct Request {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("url", &self.url.path()).field("body", &self.body).finish()
+        // Headers and addresses may hold secrets.
+        f.debug_struct("Request").field("body", &self.body).finish_non_exhaustive()
     }
 }
 

@@ -106,8 +106,7 @@ impl Teller<'_> {
 
 /// Values in which nothing is markup to Slack: a reason that somebody wrote calls nobody.
 pub fn escaped(values: &Values) -> Values {
-    let escape =
-        |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     values.iter().map(|(place, text)| (*place, escape(text))).collect()
 }
 

@@ -37,17 +37,19 @@ impl Target {
 
     /// What is wrong with it, if it is not configured.
     fn problem(&self, config: &Config) -> Option<String> {
-        let list = |names: Vec<&String>| match names.is_empty() {
-            true => "none is configured".to_owned(),
-            false => {
-                let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+        let list = |names: Vec<&String>| {
+            let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+            if names.is_empty() {
+                "none is configured".to_owned()
+            } else {
                 format!("configured are {}", names.join(", "))
             }
         };
         let channels = config.slack.as_ref().map(|slack| &slack.channels);
         match self {
             Self::Slack(name) if channels.is_none_or(|channels| !channels.contains_key(name)) => {
-                let known = list(channels.map(|channels| channels.keys().collect()).unwrap_or_default());
+                let known =
+                    list(channels.map(|channels| channels.keys().collect()).unwrap_or_default());
                 Some(format!("there is no Slack channel `{name}`; {known}"))
             }
             Self::Webhook(name) if !config.webhooks.contains_key(name) => {
@@ -82,17 +84,17 @@ pub fn subscription(config: &Config, rollout: &Rollout) -> Subscription {
     };
     let mut found = Subscription::default();
     for item in text.split(',').map(str::trim).filter(|item| !item.is_empty() && *item != "none") {
-        let problem = match Target::read(item) {
-            None => format!("found `{item}`, allowed are slack:NAME, webhook:NAME, alertmanager, none"),
-            Some(target) => match target.problem(config) {
-                Some(problem) => problem,
-                None => {
-                    if !found.targets.contains(&target) {
-                        found.targets.push(target);
-                    }
-                    continue;
-                }
-            },
+        let target = Target::read(item);
+        let problem = match &target {
+            None => Some(format!(
+                "found `{item}`, allowed are slack:NAME, webhook:NAME, alertmanager, none"
+            )),
+            Some(target) => target.problem(config),
+        };
+        let Some(problem) = problem else {
+            let new = target.filter(|target| !found.targets.contains(target));
+            found.targets.extend(new);
+            continue;
         };
         found.problems.push(format!("{place}: {problem} (ConfigMap {})", super::config::NAME));
     }

@@ -1,4 +1,4 @@
-//! Facts as CloudEvents 1.0, one request each, in structured JSON and signed.
+//! Facts as `CloudEvents` 1.0, one request each, in structured JSON and signed.
 //!
 //! An event that was sent twice has the same `id`, so that whoever gets it can tell.
 

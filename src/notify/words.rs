@@ -23,8 +23,18 @@ pub const DEFAULTS: [(&str, &str); 12] = [
 
 /// Places that every text may have.
 const ANYWHERE: [&str; 12] = [
-    "namespace", "rollout", "revision", "number", "attempt", "images", "phase", "message", "weight",
-    "bar", "step", "icon",
+    "namespace",
+    "rollout",
+    "revision",
+    "number",
+    "attempt",
+    "images",
+    "phase",
+    "message",
+    "weight",
+    "bar",
+    "step",
+    "icon",
 ];
 
 /// Places that only some texts may have.

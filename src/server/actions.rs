@@ -35,8 +35,7 @@ pub fn router(actions: Actions) -> Router {
 /// Answers at once: Slack waits three seconds.
 async fn take(State(actions): State<Actions>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let (timestamp, signature) =
-        (header("x-slack-request-timestamp"), header("x-slack-signature"));
+    let (timestamp, signature) = (header("x-slack-request-timestamp"), header("x-slack-signature"));
     match actions.desk.take(timestamp, signature, &body, (actions.now)()) {
         Taken::Yes => StatusCode::OK,
         Taken::NotConfigured => StatusCode::NOT_FOUND,

@@ -21,7 +21,7 @@ pub const TOKEN: &str = "xoxb-simulated";
 pub const CHANNEL: &str = "C0RELEASES";
 
 /// A message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Its name, and its time.
     pub ts: String,
@@ -288,7 +288,7 @@ impl Inner {
                 let since = |one: &&Message| one.ts.parse().is_ok_and(|ts: f64| ts > oldest);
                 let found = self.messages.iter().filter(|one| one.thread.is_none()).filter(since);
                 // The newest come first.
-                page(found.rev().collect(), &query)
+                page(&found.rev().collect::<Vec<_>>(), &query)
             }
             "conversations.replies" => {
                 let of = query.get("ts").cloned().unwrap_or_default();
@@ -297,7 +297,7 @@ impl Inner {
                     .iter()
                     .filter(|one| one.ts == of || one.thread.as_ref() == Some(&of))
                     .collect();
-                if found.is_empty() { no("thread_not_found") } else { page(found, &query) }
+                if found.is_empty() { no("thread_not_found") } else { page(&found, &query) }
             }
             _ => no("unknown_method"),
         }
@@ -378,7 +378,7 @@ fn malformed(body: &Value) -> Option<&'static str> {
 }
 
 /// A page of `messages`; the cursor is the number of those before it.
-fn page(messages: Vec<&Message>, query: &BTreeMap<String, String>) -> Answer {
+fn page(messages: &[&Message], query: &BTreeMap<String, String>) -> Answer {
     let number = |name: &str| query.get(name).and_then(|text| text.parse::<usize>().ok());
     let (from, limit) = (number("cursor").unwrap_or(0), number("limit").unwrap_or(100).min(2));
     let metadata = query.get("include_all_metadata").is_some_and(|text| text == "true");

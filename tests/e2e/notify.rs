@@ -44,7 +44,9 @@ async fn until_whispered(slack: &Slack, scenario: &Scenario, user: &str, times: 
         let all = slack.whispers();
         let theirs: Vec<&Value> = all
             .iter()
-            .filter(|one| one["user"] == user && one["text"].to_string().contains(&scenario.namespace))
+            .filter(|one| {
+                one["user"] == user && one["text"].to_string().contains(&scenario.namespace)
+            })
             .collect();
         (theirs.len() >= times).then(|| theirs[times - 1]["text"].as_str().unwrap().to_owned())
     };
@@ -160,7 +162,9 @@ async fn refusals(scenario: &Scenario, slack: &Slack, controller: &Controller, s
     assert_eq!(send(controller, &click("USTRANGER"), now(), SIGNING_SECRET).await, 200);
     let stranger = async || {
         let all = slack.whispers();
-        all.iter().any(|one| one["text"].to_string().contains("`USTRANGER: {user: …}`")).then_some(())
+        all.iter()
+            .any(|one| one["text"].to_string().contains("`USTRANGER: {user: …}`"))
+            .then_some(())
     };
     scenario.poll("a word to a stranger", stranger).await;
     let status = scenario.seen().get("Rollout", "web")["status"].clone();

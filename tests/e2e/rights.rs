@@ -70,12 +70,8 @@ fn rights(file: &str) -> BTreeSet<Right> {
 }
 
 fn shipped() -> BTreeSet<Right> {
-    let files = [
-        "rbac/controller.yaml",
-        "rbac/secrets.yaml",
-        "rbac/lease.yaml",
-        "rbac/notifications.yaml",
-    ];
+    let files =
+        ["rbac/controller.yaml", "rbac/secrets.yaml", "rbac/lease.yaml", "rbac/notifications.yaml"];
     files.into_iter().flat_map(rights).collect()
 }
 

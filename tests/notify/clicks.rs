@@ -26,7 +26,7 @@ const PAUSES: &str = "[{setWeight: 20}, {pause: {}}, {setWeight: 60}, {pause: {}
 
 fn form(payload: &Value) -> Vec<u8> {
     let form = reqwest::Url::parse_with_params("form:", [("payload", payload.to_string())]);
-    form.unwrap().query().unwrap().as_bytes().to_vec()
+    form.expect("a form").query().expect("a form").as_bytes().to_vec()
 }
 
 fn clicked(house: &House, label: &str, signature: &str) -> Click {

@@ -8,10 +8,9 @@ const STEPS: &str = "[{setWeight: 20}, {pause: {duration: 5s}}, {setWeight: 60}]
 
 async fn released(house: &mut House) {
     house.release("web:2");
-    house.until("the release", |status| {
-        status["phase"] == "Healthy" && status["revision"] == 2
-    })
-    .await;
+    house
+        .until("the release", |status| status["phase"] == "Healthy" && status["revision"] == 2)
+        .await;
     house.rest().await;
 }
 

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use sluice::{
     notify::config::Config,
     sim::{
-        actors, mesh,
+        actors,
         api::resource,
+        mesh,
         scenario::{Bases, Scenario},
         simulation::Simulation,
         slack::{CHANNEL, Message, Slack, TOKEN},
@@ -104,7 +105,7 @@ impl House {
             let resource = resource::of_kind(text("apiVersion"), text("kind")).expect("a kind");
             sim.apply("kubectl", resource, "default", object).expect("an object");
         }
-        sim.start_controller().await;
+        Box::pin(sim.start_controller()).await;
         let mut house = Self { sim, slack, commands: 0 };
         house.until("the first version", |status| status["phase"] == "Healthy").await;
         house.rest().await;
@@ -157,13 +158,18 @@ impl House {
     /// Lets time pass until the status is as wanted. A controller that has crashed is started again.
     pub async fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) {
         let limit = self.after(PATIENCE);
-        self.sim.settle().await;
+        Box::pin(self.sim.settle()).await;
         while !wanted(&self.status()) {
             if self.revive().await {
                 continue;
             }
-            let more = self.sim.step(limit).await || self.sim.has_crashed();
-            assert!(more || wanted(&self.status()), "waiting for {what}: {:#}\n{}", self.status(), self.sim.story());
+            let more = Box::pin(self.sim.step(limit)).await || self.sim.has_crashed();
+            assert!(
+                more || wanted(&self.status()),
+                "waiting for {what}: {:#}\n{}",
+                self.status(),
+                self.sim.story()
+            );
         }
     }
 
@@ -175,9 +181,9 @@ impl House {
     /// Lets this much time pass.
     pub async fn wait(&mut self, seconds: i64) {
         let at = self.after(SignedDuration::from_secs(seconds));
-        self.sim.settle().await;
+        Box::pin(self.sim.settle()).await;
         self.revive().await;
-        while self.sim.step(at).await {
+        while Box::pin(self.sim.step(at)).await {
             self.revive().await;
         }
         self.revive().await;
@@ -190,8 +196,8 @@ impl House {
     async fn revive(&mut self) -> bool {
         let crashed = self.sim.has_crashed();
         if crashed {
-            self.sim.start_controller().await;
-            self.sim.settle().await;
+            Box::pin(self.sim.start_controller()).await;
+            Box::pin(self.sim.settle()).await;
         }
         crashed
     }
@@ -234,8 +240,8 @@ impl House {
         let mut lines: Vec<String> = Vec::new();
         for line in self.shown().lines() {
             let time = line.split_once(" after ").and_then(|(_, rest)| rest.split_once(" by "));
-            let time = time.map(|(time, _)| format!(" after {time} by "));
-            lines.push(time.map_or(line.to_owned(), |time| line.replace(&time, " after T by ")));
+            let time = time.map_or("", |(time, _)| time);
+            lines.push(line.replace(&format!(" after {time} by "), " after T by "));
         }
         lines.join("\n")
     }
@@ -251,6 +257,6 @@ impl House {
     /// Nothing was broken of what always holds, and a look at an unchanged world writes nothing.
     pub async fn check(&mut self) {
         assert_eq!(self.sim.broken(), Vec::<String>::new());
-        assert!(self.sim.is_calm().await, "a look at an unchanged world wrote something");
+        assert!(Box::pin(self.sim.is_calm()).await, "a look at an unchanged world wrote something");
     }
 }

@@ -50,9 +50,9 @@ async fn a_webhook_gets_each_fact_as_a_signed_event() {
 async fn an_event_whose_answer_was_lost_comes_again_with_the_same_id() {
     let mut house = House::open("webhook:ci", STEPS).await;
     let before = house.slack.told().len();
-    house.slack.set_faults(Some(Box::new(|_, number| {
-        (number % 2 == 0).then_some(Fault::LoseAnswer)
-    })));
+    house
+        .slack
+        .set_faults(Some(Box::new(|_, number| (number % 2 == 0).then_some(Fault::LoseAnswer))));
     house.release("web:2");
     house.until_paused_at(2).await;
     house.command("promote");

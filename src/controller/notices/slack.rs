@@ -6,7 +6,7 @@ use super::{Speaker, Step};
 use crate::notify::{
     config::{Config, Slack},
     facts,
-    next::{Next, Saved, next},
+    next::{Memo, Next, Saved, next},
     outbox::{self, GONE},
     slack::{
         api::{self, Mark, Outcome, Place},
@@ -20,6 +20,9 @@ const PAGES: usize = 50;
 /// Seconds by which Slack's clock may be behind ours.
 const SKEW: i64 = 60;
 
+/// Longest text of a message, in characters; Slack takes 3000.
+const LONGEST: usize = 2900;
+
 /// The name that Slack's rate limits go by.
 const SERVICE: &str = "slack";
 
@@ -27,7 +30,7 @@ const SERVICE: &str = "slack";
 struct Wanted {
     text: String,
     blocks: Value,
-    /// Both, to compare. In the end it is the text alone.
+    /// Both, to compare. In the end it is what the outbox has.
     shown: String,
 }
 
@@ -35,7 +38,8 @@ struct Wanted {
 pub(super) async fn step(speaker: &mut Speaker<'_>, channel: &str) -> Step {
     let config = speaker.context.notifier.config();
     let slack = config.slack.as_ref();
-    let Some((slack, channel)) = slack.and_then(|slack| Some((slack, slack.channels.get(channel)?)))
+    let Some((slack, channel)) =
+        slack.and_then(|slack| Some((slack, slack.channels.get(channel)?)))
     else {
         return Step::Rest(None);
     };
@@ -70,17 +74,26 @@ fn wanted(speaker: &Speaker<'_>, config: &Config) -> Wanted {
     let status = &*world.rollout.status;
     let open = facts::open(status).filter(|open| facts::key(open) == entry.release);
     let (text, blocks) = match open {
-        _ if !entry.end.is_empty() => (entry.end.clone(), blocks(&entry.end, None)),
+        _ if !entry.end.is_empty() => {
+            let text = cut(&entry.end);
+            let blocks = blocks(&text, None);
+            return Wanted { text, blocks, shown: entry.end.clone() };
+        }
         None => ("this release is over".to_owned(), blocks("this release is over", None)),
         Some(open) => {
             let values = outbox::escaped(&facts::values(world, status, open));
-            let text = outbox::live(&config.words, &values);
+            let text = cut(&outbox::live(&config.words, &values));
             let blocks = blocks(&text, Some(world));
             (text, blocks)
         }
     };
-    let shown = if entry.end.is_empty() { format!("{text}{blocks}") } else { text.clone() };
+    let shown = format!("{text}{blocks}");
     Wanted { text, blocks, shown }
+}
+
+/// What Slack takes as the text of one block.
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
 }
 
 /// What tells the messages about this release apart from all others.
@@ -113,7 +126,7 @@ async fn reply(speaker: &mut Speaker<'_>, slack: &Slack, place: &Place) -> Step 
     let request = api::reply(slack, place, &fact.text, &mark(speaker, number));
     match api::read(speaker.send(request).await) {
         Outcome::Done(_) => {
-            speaker.context.notifier.learn(speaker.key, &speaker.entry, |memo| memo.know());
+            speaker.context.notifier.learn(speaker.key, &speaker.entry, Memo::know);
             speaker.save(Saved::Told(number)).await
         }
         Outcome::Gone => speaker.save(Saved::Message(GONE.to_owned())).await,
@@ -153,7 +166,7 @@ async fn find_message(speaker: &mut Speaker<'_>, slack: &Slack, channel: &str) -
     let mark = mark(speaker, 0);
     match search(speaker, &mark, |cursor| api::history(slack, channel, oldest, cursor)).await {
         Ok(found) => {
-            speaker.context.notifier.learn(speaker.key, &speaker.entry, |memo| memo.know());
+            speaker.context.notifier.learn(speaker.key, &speaker.entry, Memo::know);
             match found {
                 Some(ts) => {
                     let place = Place { channel: channel.to_owned(), ts };
@@ -171,7 +184,7 @@ async fn find_reply(speaker: &mut Speaker<'_>, slack: &Slack, place: &Place) -> 
     let mark = mark(speaker, number);
     match search(speaker, &mark, |cursor| api::replies(slack, place, cursor)).await {
         Ok(found) => {
-            speaker.context.notifier.learn(speaker.key, &speaker.entry, |memo| memo.know());
+            speaker.context.notifier.learn(speaker.key, &speaker.entry, Memo::know);
             match found {
                 Some(_) => speaker.save(Saved::Told(number)).await,
                 None => Step::Again,

@@ -17,7 +17,7 @@ const EVENT_TYPE: &str = "sluice_release";
 const PAGE: &str = "100";
 
 /// What came of a call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was carried out; this is the answer.
     Done(Value),
