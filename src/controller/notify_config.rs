@@ -32,6 +32,8 @@ const FORBIDDEN: Duration = Duration::from_secs(30);
 #[derive(Default)]
 struct Known {
     data: BTreeMap<String, String>,
+    /// What a listing that is under way has brought.
+    listing: BTreeMap<String, String>,
     listed: bool,
 }
 
@@ -55,7 +57,9 @@ pub(super) async fn follow(context: Arc<Context>, out: UnboundedSender<Report>) 
             else => return,
         };
         if changed && map.listed && secret.listed {
-            read(&context, &map, &secret);
+            if !read(&context, &map, &secret) {
+                continue;
+            }
             let all = context.caches.rollouts.all();
             let all = all.into_iter().map(|(key, _)| Touched::Rollout(key)).collect();
             if out.send(Report::Touched(all)).is_err() {
@@ -65,18 +69,25 @@ pub(super) async fn follow(context: Arc<Context>, out: UnboundedSender<Report>) 
     }
 }
 
-fn read(context: &Context, map: &Known, secret: &Known) {
+/// Reads the configuration. Returns whether it is another one.
+fn read(context: &Context, map: &Known, secret: &Known) -> bool {
     let text = map.data.get(KEY).map_or("", String::as_str);
     match Config::read(text, &secret.data) {
-        Ok(config) => {
-            tracing::info!("notifications are configured");
+        Ok(config) if config != *context.notifier.config() => {
+            tracing::info!("the notifications have another configuration");
             context.notifier.set_config(config);
+            true
+        }
+        Ok(_) => {
+            context.notifier.set_known();
+            false
         }
         Err(errors) => {
             for error in errors {
                 tracing::error!(error, "ConfigMap {NAME}: the configuration before it stays");
             }
             context.notifier.set_known();
+            false
         }
     }
 }
@@ -109,13 +120,15 @@ async fn take<K>(
     let before = known.data.clone();
     match event {
         Ok(Event::Init) => {
-            // What the listing does not name is gone; it is compared when that ends.
-            known.data.clear();
+            known.listing.clear();
             return false;
         }
-        Ok(Event::Apply(object) | Event::InitApply(object)) => known.data = data(object),
+        Ok(Event::InitApply(object)) => known.listing = data(object),
+        Ok(Event::Apply(object)) => known.data = data(object),
         Ok(Event::Delete(_)) => known.data.clear(),
         Ok(Event::InitDone) => {
+            // What the listing did not name is gone.
+            known.data = std::mem::take(&mut known.listing);
             known.listed = true;
             return true;
         }
