@@ -8,6 +8,7 @@ pub mod api;
 pub mod apply;
 pub mod cli;
 pub mod controller;
+pub mod notify;
 pub mod observe;
 pub mod plan;
 pub mod server;

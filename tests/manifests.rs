@@ -129,6 +129,7 @@ fn the_rights_in_one_namespace_are_those_in_all() {
     let mut wanted = rules("config/rbac/controller.yaml");
     wanted.extend(rules("config/rbac/secrets.yaml"));
     wanted.extend(rules("config/rbac/lease.yaml"));
+    wanted.extend(rules("config/rbac/notifications.yaml"));
     for rule in &mut wanted {
         // Theirs is a ClusterRole of its own, because they are in no namespace.
         if let Some(resources) = rule["resources"].as_array_mut() {

@@ -79,6 +79,8 @@ pub enum Reason {
     DrainOverdue,
     /// All pods have been replaced by a restart.
     Restarted,
+    /// Somebody who is to be told of the release cannot be.
+    NotificationFailed,
     /// A release is under way.
     Progressing,
     /// No release is under way.

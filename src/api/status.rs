@@ -8,7 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, Verb, Verdict};
+use super::{Notification, Reason, Verb, Verdict};
 
 /// What is known of a Rollout: where the release stands, and what it waits for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -93,6 +93,10 @@ pub struct RolloutStatus {
     /// The last command that was carried out or refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_command: Option<CommandRecord>,
+    /// Messages about releases that are still to be sent or edited: the controller's own account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::notifications_schema")]
+    pub notifications: Vec<Notification>,
 
     /// Pods that serve the desired share; the canary's surge is not in it, so that an autoscaler
     /// does not take it for demand.

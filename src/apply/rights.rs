@@ -26,9 +26,12 @@ pub fn missing(text: &str) -> Option<String> {
         None => "in all namespaces".to_owned(),
     };
     let group = if group.is_empty() { String::new() } else { format!(" of {group}") };
-    let file = match resource {
-        "secrets" => "secrets.yaml",
-        "leases" => "lease.yaml",
+    let file = match (verb, resource) {
+        ("list" | "watch", "secrets" | "configmaps") | (_, "localsubjectaccessreviews") => {
+            "notifications.yaml"
+        }
+        (_, "secrets") => "secrets.yaml",
+        (_, "leases") => "lease.yaml",
         _ => "controller.yaml",
     };
     Some(format!(
@@ -64,6 +67,8 @@ mod tests {
         let said = missing(core).unwrap();
         assert!(said.contains("may not get secrets in namespace shop"), "{said}");
         assert!(said.contains("config/rbac/secrets.yaml"), "{said}");
+        let named = core.replace("cannot get", "cannot watch");
+        assert!(missing(&named).unwrap().contains("config/rbac/notifications.yaml"));
         let all = "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\" at \
             the cluster scope";
         assert!(missing(all).unwrap().contains("may not list pods in all namespaces"));

@@ -9,10 +9,11 @@ use kube::{Client, Config, client::ClientBuilder};
 use crate::{
     controller::{
         self, Context, Settings,
-        clock::SystemClock,
+        clock::{Clock, SystemClock},
         lease::{Candidate, LeaseFence},
     },
-    server::{self, calls::CountCalls, health::Health, metrics::Metrics},
+    notify::clicks::{self, Bench},
+    server::{self, actions::Actions, calls::CountCalls, health::Health, metrics::Metrics},
 };
 
 /// Flags of `sluice controller`.
@@ -76,7 +77,7 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
     let client = client(config, &metrics)?;
     let candidate = (!flags.no_leader_election).then(|| Candidate {
         client: client.clone(),
-        namespace: lease_namespace,
+        namespace: lease_namespace.clone(),
         name: lease_name(&flags),
         identity: flags.identity.clone().unwrap_or_else(identity),
     });
@@ -89,12 +90,22 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
         namespace: flags.namespace,
         instance: flags.instance,
         prometheus_url: flags.prometheus_url,
+        own_namespace: Some(lease_namespace),
     };
     let context = Context::new(client, Box::new(SystemClock), fence, metrics.clone(), settings);
-    let serve = server::serve(flags.listen, health.clone(), metrics);
+    let context = Arc::new(context);
+    let (desk, clicked) = clicks::desk(context.notifier.clone());
+    let actions = Actions { desk, now: Arc::new(|| SystemClock.now()) };
+    let serve = server::serve(flags.listen, health.clone(), metrics, actions);
+    let bench = Bench {
+        client: context.client.clone(),
+        context: context.clone(),
+        notifier: context.notifier.clone(),
+    };
     tokio::select! {
         served = serve => served.context("cannot serve probes and metrics"),
-        ran = controller::run(Arc::new(context), candidate, health, stop_signal()) => ran,
+        () = clicks::work(&bench, clicked) => anyhow::bail!("clicks are not carried out any more"),
+        ran = controller::run(context, candidate, health, stop_signal()) => ran,
     }
 }
 

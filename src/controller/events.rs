@@ -26,13 +26,18 @@ const LONGEST: usize = 900;
 
 /// Publishes `notes`. An Event that cannot be published is logged and not tried again: it only tells.
 pub(super) async fn publish(context: &Context, world: &World, notes: &[Note]) {
+    publish_from(context, world, notes, 0).await;
+}
+
+/// The same for notes that come beside those of a pass: `first` keeps their names apart.
+pub(super) async fn publish_from(context: &Context, world: &World, notes: &[Note], first: usize) {
     let api: Api<Event> = Api::namespaced(context.client.clone(), &world.rollout.namespace);
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     for (index, note) in notes.iter().enumerate() {
         if !context.fence.is_open() {
             return;
         }
-        let event = event(world, note, index, context.clock.now());
+        let event = event(world, note, first + index, context.clock.now());
         if let Err(error) = api.create(&params, &event).await {
             let error = rights::explained(&error);
             tracing::warn!(error, reason = %note.reason, "an Event could not be published");

@@ -6,6 +6,8 @@ pub mod clock;
 mod drain;
 mod events;
 pub mod lease;
+mod notices;
+mod notify_config;
 pub mod queue;
 pub mod reconcile;
 mod refusals;
@@ -36,6 +38,7 @@ use crate::{
     analysis::provider::prometheus::HttpClients,
     api::{GROUP, Note, Verdict},
     apply::{self, Applier, Journal},
+    notify::{Notifier, clicks},
     observe::{Caches, Touched, cache::Key},
     plan::Action,
     server::{
@@ -56,6 +59,9 @@ const WORKERS: usize = 16;
 /// Time that passes get to end before the lease is given away.
 const DRAIN: Duration = Duration::from_millis(500);
 
+/// Time that the configuration of the notifications gets to arrive before the first pass.
+const CONFIGURED: Duration = Duration::from_secs(3);
+
 /// Passes under way.
 type Passes = JoinSet<(Touched, reconcile::Outcome)>;
 
@@ -68,6 +74,8 @@ pub struct Settings {
     pub instance: String,
     /// Address of Prometheus for metrics that name none.
     pub prometheus_url: Option<String>,
+    /// Where the ConfigMap and the Secret of the notifications are; none for nowhere.
+    pub own_namespace: Option<String>,
 }
 
 /// What a pass needs.
@@ -88,6 +96,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Who wants to know of each write and its reason.
     pub journal: Option<Arc<dyn Journal>>,
+    /// Who is told of releases.
+    pub notifier: Arc<Notifier>,
     /// Is told when a Rollout has changed: it may name a kind that is not watched yet.
     rollouts_changed: Notify,
     refusals: Refusals,
@@ -116,6 +126,7 @@ impl Context {
             http: HttpClients::new(),
             metrics,
             journal: None,
+            notifier: Arc::default(),
             rollouts_changed: Notify::new(),
             refusals: Refusals::default(),
             questions: drain::Questions::default(),
@@ -169,7 +180,9 @@ impl Context {
     /// Whether this controller serves the object: namespace and instance are its own.
     fn serves(&self, touched: &Touched) -> bool {
         let instance = match touched {
-            Touched::Rollout(key) | Touched::Drain(key) => self.instance_of(key),
+            Touched::Rollout(key) | Touched::Drain(key) | Touched::Notice(key, _) => {
+                self.instance_of(key)
+            }
             Touched::Run(key) => {
                 let run = self.caches.runs.get(&key.0, &key.1);
                 let rollout = run.map(|run| run.value.rollout.clone()).unwrap_or_default();
@@ -200,6 +213,16 @@ impl Context {
     }
 }
 
+impl clicks::Known for Context {
+    fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    fn serves(&self, namespace: &str, name: &str) -> bool {
+        self.serves(&Touched::Rollout((namespace.to_owned(), name.to_owned())))
+    }
+}
+
 /// Runs the controller until `stop` resolves, or until it cannot go on.
 ///
 /// # Errors
@@ -217,6 +240,7 @@ pub async fn run(
     for kind in [WorkloadKind::Deployment, WorkloadKind::ReplicaSet, WorkloadKind::PodTemplate] {
         tasks.spawn(watches::workloads(context.clone(), kind, sender.clone()));
     }
+    tasks.spawn(notify_config::follow(context.clone(), sender.clone()));
     tokio::pin!(stop);
 
     let mut queue = Queue::default();
@@ -249,6 +273,9 @@ pub async fn run(
             Some(ended) = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
         }
     }
+    // A release that begins now is told of, if it is to be.
+    let _ = tokio::time::timeout(CONFIGURED, context.notifier.known()).await;
+    context.notifier.set_known();
     for (key, _) in context.caches.rollouts.all() {
         enqueue(&context, &mut queue, Touched::Rollout(key));
     }
@@ -304,6 +331,7 @@ pub async fn look(context: &Context, touched: &Touched) -> reconcile::Outcome {
         Touched::Rollout(key) => reconcile::rollout(context, key).await,
         Touched::Run(key) => analysis_run::reconcile(context, key).await,
         Touched::Drain(key) => drain::look(context, key).await,
+        Touched::Notice(key, to) => notices::look(context, key, to).await,
     }
 }
 
@@ -323,14 +351,14 @@ pub fn looked(
     }
 }
 
-/// Passes that may begin beside these. Looks at metrics wait for somebody else, and must not keep an
-/// abort waiting.
+/// Passes that may begin beside these. Looks at metrics, and what is said to people, wait for somebody
+/// else, and must not keep an abort waiting.
 fn room<'t>(working: impl Iterator<Item = &'t Touched>) -> usize {
     WORKERS.saturating_sub(working.filter(|item| takes_room(item)).count())
 }
 
 fn takes_room(item: &Touched) -> bool {
-    !matches!(item, Touched::Drain(_))
+    !matches!(item, Touched::Drain(_) | Touched::Notice(..))
 }
 
 /// One pass after the other, several objects at once, none twice at once.
@@ -355,6 +383,7 @@ async fn work(
                     Touched::Rollout(key) => ("Rollout", key),
                     Touched::Run(key) => ("AnalysisRun", key),
                     Touched::Drain(key) => ("Drain", key),
+                    Touched::Notice(key, _) => ("Notice", key),
                 };
                 let span = tracing::info_span!("reconcile", kind, namespace, name);
                 let outcome = look(&context, &task).instrument(span).await;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::Context;
+use super::{Context, notices};
 use crate::{
     apply::Error,
     observe::{Touched, cache::Key},
@@ -37,6 +37,7 @@ pub async fn rollout(context: &Context, key: &Key) -> Outcome {
         None => {
             context.metrics.forget(key);
             context.caches.drains.keep(key, std::iter::empty());
+            context.notifier.forget(key);
             Outcome::default()
         }
         Some(Err(error)) => malformed(context, key, &error).await,
@@ -51,11 +52,14 @@ pub async fn rollout(context: &Context, key: &Key) -> Outcome {
 
 async fn pass(context: &Context, world: &World) -> Outcome {
     let key = (world.rollout.namespace.clone(), world.rollout.name.clone());
-    let plan = plan::plan(world);
+    let mut plan = plan::plan(world);
+    notices::record(context, world, &mut plan);
     context.metrics.observe(&key, &plan.status);
     let retiring = plan.status.retiring.iter().map(|retiring| retiring.revision.as_str());
     context.caches.drains.keep(&key, retiring);
     let mut outcome = carry_out(context, world, &key, &plan).await;
+    notices::complain(context, world).await;
+    outcome.touched.extend(notices::due(context, &key));
     if !plan.questions.is_empty() {
         context.questions.ask(context, &key, plan.questions);
         outcome.touched.insert(Touched::Drain(key));
@@ -123,7 +127,8 @@ async fn tell(context: &Context, key: &Key, error: &str) -> BTreeSet<Touched> {
     let Some(Ok(world)) = context.caches.world(key, context.clock.now()) else {
         return BTreeSet::new();
     };
-    let plan = plan::refused(&world, error);
+    let mut plan = plan::refused(&world, error);
+    notices::record(context, &world, &mut plan);
     match context.apply(&world, &plan.actions, &plan.notes).await {
         Ok(touched) => touched,
         Err((touched, error)) => {

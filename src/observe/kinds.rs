@@ -67,6 +67,8 @@ pub enum Touched {
     Run(Key),
     /// The requests to revisions of a Rollout whose pods are due to go.
     Drain(Key),
+    /// What is to be said about a Rollout's releases to one target, which is named.
+    Notice(Key, String),
 }
 
 /// An object as a watch or the answer to a write brings it.

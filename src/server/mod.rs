@@ -1,6 +1,7 @@
 //! What the controller serves: probes and metrics, to whoever asks. They need no rights, so they say
-//! nothing that does: names and phases of Rollouts, and counts.
+//! nothing that does: names and phases of Rollouts, and counts. And where Slack tells of clicks.
 
+pub mod actions;
 pub mod calls;
 pub mod health;
 pub mod listener;
@@ -21,7 +22,7 @@ struct Shown {
     metrics: Arc<Metrics>,
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.
+/// Serves `/healthz`, `/readyz`, `/metrics` and `/slack/actions` until the process ends.
 ///
 /// # Errors
 /// If the address cannot be listened on.
@@ -29,10 +30,12 @@ pub async fn serve(
     address: SocketAddr,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    actions: actions::Actions,
 ) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving probes and metrics");
-    axum::serve(Short::new(listener), router(health, metrics)).await
+    let all = router(health, metrics).merge(actions::router(actions));
+    axum::serve(Short::new(listener), all).await
 }
 
 fn router(health: Arc<Health>, metrics: Arc<Metrics>) -> Router {

@@ -93,3 +93,36 @@ async fn who_never_ends_a_request_is_cut_off_and_keeps_nobody_out() {
     let _ = first.read_to_end(&mut rest).await;
     assert!(!String::from_utf8_lossy(&rest).contains("200"), "it was cut off");
 }
+
+/// Where Slack tells of clicks, without a configuration.
+async fn clickable() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (desk, _) = crate::notify::clicks::desk(Arc::default());
+    let actions = actions::Actions { desk, now: Arc::new(|| jiff::Timestamp::UNIX_EPOCH) };
+    tokio::spawn(axum::serve(Short::new(listener), actions::router(actions)).into_future());
+    address
+}
+
+#[tokio::test]
+async fn clicks_are_posted_and_nothing_is_said_to_who_is_not_slack() {
+    let address = clickable().await;
+    let answer = asked(address, "GET /slack/actions").await;
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+    let post = |length: usize| {
+        format!(
+            "POST /slack/actions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-length: {length}\r\n\r\n{}",
+            "y".repeat(length)
+        )
+    };
+    let answer = said(address, &post(10)).await;
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with("\r\n\r\n"), "{answer}");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // It may close before it has taken all of it.
+    let _ = stream.write_all(post(1 << 20).as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+}

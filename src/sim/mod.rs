@@ -13,6 +13,7 @@ pub mod prometheus;
 pub mod realtime;
 pub mod scenario;
 pub mod simulation;
+pub mod slack;
 pub mod traffic;
 pub mod transcript;
 

@@ -32,6 +32,7 @@ use super::{
     deliver::Network,
     invariants::{self, Checker, conduct::Conduct},
     mesh::{self, Mesh},
+    slack::Slack,
     transcript::Story,
 };
 pub use control::{Calls, Meets};
@@ -41,6 +42,7 @@ pub use view::View;
 use crate::{
     apply::Journal,
     controller::{self},
+    notify::config::Config,
     observe::Touched,
     plan::{Action, FIELD_MANAGER},
 };
@@ -64,6 +66,8 @@ pub struct Simulation {
     /// Controllers so far.
     controllers: u32,
     wire: Wire,
+    /// Who is told of releases, and how.
+    people: Option<(Slack, Config)>,
     network: Network,
     /// Microseconds by which the controller's clock is wrong.
     wrong: Arc<AtomicI64>,
@@ -125,6 +129,7 @@ impl Simulation {
             former: Vec::new(),
             controllers: 0,
             wire: Wire::default(),
+            people: None,
             network: Network::default(),
             wrong: Arc::default(),
             crashed: false,
@@ -179,6 +184,11 @@ impl Simulation {
     /// Changes what pods use from now on.
     pub fn set_load(&mut self, load: actors::Load) {
         self.actors.set_load(load);
+    }
+
+    /// From the next controller on, people are told of releases.
+    pub fn set_people(&mut self, slack: Slack, config: Config) {
+        self.people = Some((slack, config));
     }
 
     /// istiod comes or goes.

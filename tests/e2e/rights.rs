@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
+    notify,
     scenario::{Scenario, scenario},
     stories,
     support::{
@@ -23,10 +24,16 @@ use crate::{
 /// A verb, and what it is for: the resource with its subresource.
 type Right = (String, String);
 
-/// Not asked for as a request: the admission policy asks for the first (see `access`), the admission
-/// plugin OwnerReferencesPermissionEnforcement for the others (see `MISSING`).
-const NOT_IN_THE_LOG: [(&str, &str); 3] = [
+/// Not asked for as a request: the admission policy asks for the first (see `access`) and for those of
+/// buttons (see `notify`), the admission plugin OwnerReferencesPermissionEnforcement for the last two
+/// (see `MISSING`).
+const NOT_IN_THE_LOG: [(&str, &str); 8] = [
     ("control", "rollouts"),
+    ("promote", "rollouts"),
+    ("abort", "rollouts"),
+    ("pause", "rollouts"),
+    ("resume", "rollouts"),
+    ("impersonate-by", "rollouts"),
     ("update", "rollouts/finalizers"),
     ("update", "analysisruns/finalizers"),
 ];
@@ -63,7 +70,8 @@ fn rights(file: &str) -> BTreeSet<Right> {
 }
 
 fn shipped() -> BTreeSet<Right> {
-    let files = ["rbac/controller.yaml", "rbac/secrets.yaml", "rbac/lease.yaml"];
+    let files =
+        ["rbac/controller.yaml", "rbac/secrets.yaml", "rbac/lease.yaml", "rbac/notifications.yaml"];
     files.into_iter().flat_map(rights).collect()
 }
 
@@ -169,8 +177,9 @@ fn every_right_that_is_shipped_is_used_and_none_is_missing() {
         let second = scenario.controller("second", "rights", &[]).await;
         assert_eq!(first.terminate().await, Some(0));
         let told = STORIES.map(|story| stories::tell(story, "rights"));
-        let (told, (), ()) =
-            tokio::join!(join_all(told), left_overs(scenario), taken_names(scenario));
+        let clicked = notify::somebody_clicks(scenario, &second, "rights");
+        let (told, (), (), ()) =
+            tokio::join!(join_all(told), left_overs(scenario), taken_names(scenario), clicked);
         let failed: Vec<String> = told.into_iter().flatten().collect();
         assert!(failed.is_empty(), "these failed, see above: {failed:?}");
         let log_has_it = |right: &Right| {

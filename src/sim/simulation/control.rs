@@ -17,6 +17,10 @@ use kube::Client;
 use super::{Simulation, locked, seen};
 use crate::{
     controller::{self, Context, Settings, clock::Clock, lease::LeaseFence, queue::Queue},
+    notify::{
+        Notifier,
+        http::{Answer, Failure, Http, InProcess, Request},
+    },
     observe::Touched,
     plan::FIELD_MANAGER,
     server::metrics::Metrics,
@@ -27,6 +31,7 @@ use crate::{
             store::Time,
         },
         deliver::{self, Inbox, Network},
+        slack::Slack,
     },
 };
 
@@ -167,6 +172,33 @@ impl Inner {
     }
 }
 
+/// The way of one controller to those who are told.
+struct Line {
+    slack: Slack,
+    wire: Wire,
+    controller: u32,
+    time: Time,
+}
+
+impl InProcess for Line {
+    fn answer(&self, request: &Request) -> Result<Answer, Failure> {
+        let lost = || Err(Failure::Unknown("this process is no more".to_owned()));
+        if self.wire.is_dead(self.controller) {
+            return lost();
+        }
+        if self.wire.is_deposed(self.controller) {
+            let what = format!("{}: said after the lease was lost", request.url.path());
+            locked(&self.wire.0).broken.push(what);
+        }
+        let answer = self.slack.answer(request, self.time.now());
+        if self.slack.take_crash() {
+            locked(&self.wire.0).dead.insert(self.controller);
+            return lost();
+        }
+        answer
+    }
+}
+
 // === impl Simulation
 
 impl Simulation {
@@ -186,6 +218,7 @@ impl Simulation {
         );
         context.journal = Some(self.reasons.clone());
         context.http = self.mesh.prometheus();
+        context.notifier = self.notifier();
         let context = Arc::new(context);
         // The watches ask until they are answered.
         for _ in 0..MOST_QUESTIONS {
@@ -208,6 +241,19 @@ impl Simulation {
         }
         self.crashed = false;
         self.controller = Some(Running { context, queue, inbox });
+    }
+
+    fn notifier(&self) -> Arc<Notifier> {
+        let Some((slack, config)) = &self.people else { return Arc::default() };
+        let line = Line {
+            slack: slack.clone(),
+            wire: self.wire.clone(),
+            controller: self.controllers,
+            time: self.time.clone(),
+        };
+        let notifier = Notifier::new(Http::InProcess(Arc::new(line)));
+        notifier.set_config(config.clone());
+        Arc::new(notifier)
     }
 
     /// The controller is gone, whatever it was about to do.
