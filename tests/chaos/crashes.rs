@@ -1,7 +1,7 @@
-//! A crash at every call of a release, of each strategy: the same end.
+//! A fault at every call of a release, of each strategy: the same end.
 
 use super::{
-    case::{Act, Case, Fault, Layout, Trouble, Wait, What},
+    case::{Act, Case, Fault, How, Layout, Trouble, Wait, What},
     play::play,
 };
 use sluice::api::Verb;
@@ -36,10 +36,16 @@ fn at_every_call(layout: Layout, steps: usize) {
     let mut call = 0;
     loop {
         let mut crashed = false;
-        for carried_out in [false, true] {
-            let trouble = Trouble::Crash { call, carried_out, down_ms: 0 };
-            let played = play(&case(layout, steps, Some(trouble)));
-            let at = format!("crash at call {call}, carried out: {carried_out}");
+        for trouble in [
+            Trouble::Crash { call, of: None, carried_out: false, down_ms: 0 },
+            Trouble::Crash { call, of: None, carried_out: true, down_ms: 0 },
+            // Another process begins later.
+            Trouble::Crash { call, of: None, carried_out: true, down_ms: 1_300 },
+            Trouble::OneCall { call, of: None, how: How::AnswerLost },
+            Trouble::OneCall { call, of: None, how: How::Rival },
+        ] {
+            let played = play(&case(layout, steps, Some(trouble.clone())));
+            let at = format!("at call {call}: {trouble:?}");
             assert_eq!(played.failure, None, "{at}\n{}", played.story);
             assert_eq!(played.rests, undisturbed.rests, "{at}\n{}", played.story);
             crashed |= played.story.contains("crashed");
