@@ -240,8 +240,10 @@ impl Case {
             return false;
         }
         let bad = |what: &What| {
-            matches!(what, What::Image("crash") | What::DeletePods(_) | What::Evict(_) | What::Drain)
-                || matches!(what, What::Image("never" | "bad") | What::Scale(0))
+            matches!(
+                what,
+                What::Image("crash") | What::DeletePods(_) | What::Evict(_) | What::Drain
+            ) || matches!(what, What::Image("never" | "bad") | What::Scale(0))
         };
         let clock = self.acts.iter().flat_map(|act| &act.faults);
         let clock = clock.filter(|fault| matches!(fault.what, Trouble::Clock(_))).count() > 0;

@@ -268,9 +268,9 @@ pub fn untold(simulation: &Simulation) -> Option<String> {
         conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
     };
     let ready = view.all("Pod").into_iter().filter(of_ours).filter(is_ready).count();
-    let current = sets.iter().find(|set| {
-        set["metadata"]["labels"]["sluice.dev/revision"] == status["currentRevision"]
-    });
+    let current = sets
+        .iter()
+        .find(|set| set["metadata"]["labels"]["sluice.dev/revision"] == status["currentRevision"]);
     let updated = current.map_or(json!(0), |set| set["spec"]["replicas"].clone());
     for (field, found) in [
         ("readyReplicas", json!(ready)),

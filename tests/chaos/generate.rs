@@ -167,9 +167,7 @@ fn fault(chance: &mut Chance, case: &Case) -> Fault {
         9 => Trouble::Late { kinds: kinds(chance), ms: chance.pick(&[50, 400, 3_000, 15_000]) },
         10 | 11 => Trouble::Deaf { kinds: kinds(chance) },
         12 => Trouble::Twice,
-        13 | 14 => {
-            Trouble::Calls { percent: chance.pick(&[30, 60]), of: None, how: How::Rival }
-        }
+        13 | 14 => Trouble::Calls { percent: chance.pick(&[30, 60]), of: None, how: How::Rival },
         15 => Trouble::Clock(chance.pick(&[-5, -1, 2, 30])),
         16 if case.judged => Trouble::Prometheus(chance.pick(&[
             Answers::Unavailable,
