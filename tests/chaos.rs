@@ -27,6 +27,8 @@ mod generate;
 mod judge;
 #[path = "chaos/play.rs"]
 mod play;
+#[path = "chaos/watches.rs"]
+mod watches;
 
 use std::{
     ops::RangeInclusive,

@@ -38,10 +38,8 @@ fn at_every_call(layout: Layout, steps: usize) {
         let mut crashed = false;
         for trouble in [
             Trouble::Crash { call, of: None, carried_out: false, down_ms: 0 },
-            Trouble::Crash { call, of: None, carried_out: true, down_ms: 0 },
             // Another process begins later.
             Trouble::Crash { call, of: None, carried_out: true, down_ms: 1_300 },
-            Trouble::OneCall { call, of: None, how: How::AnswerLost },
             Trouble::OneCall { call, of: None, how: How::Rival },
         ] {
             let played = play(&case(layout, steps, Some(trouble.clone())));
