@@ -57,26 +57,26 @@ fn at_every_call(layout: Layout, steps: usize) {
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_host_split() {
+fn a_fault_at_every_call_of_a_host_split() {
     at_every_call(Layout::Hosts, 2);
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_subset_split() {
+fn a_fault_at_every_call_of_a_subset_split() {
     at_every_call(Layout::Subsets, 3);
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_blue_green_release() {
+fn a_fault_at_every_call_of_a_blue_green_release() {
     at_every_call(Layout::BlueGreen, 3);
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_rolling_release() {
+fn a_fault_at_every_call_of_a_rolling_release() {
     at_every_call(Layout::Rolling, 1);
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_canary_by_pods() {
+fn a_fault_at_every_call_of_a_canary_by_pods() {
     at_every_call(Layout::ByPods, 0);
 }

@@ -90,12 +90,42 @@ pub fn case(seed: u64) -> Case {
         strict,
         acts,
     };
-    for _ in 0..chance.within(1, 5) {
+    for _ in 0..chance.within(1, 3) {
         let at = usize::try_from(chance.below(case.acts.len() as u64)).unwrap_or(0);
         let fault = fault(chance, &case);
         case.acts[at].faults.push(fault);
     }
+    let aimed = aimed(chance, &case);
+    case.acts[1].faults.push(aimed);
+    for act in &mut case.acts {
+        // Pods that go while nobody hears of it.
+        if takes_pods(&act.what) && chance.one_in(2) {
+            let kinds = if chance.one_in(2) { KINDS.to_vec() } else { vec!["Pod"] };
+            let (for_ms, what) = (chance.pick(&[4_000, 20_000]), Trouble::Deaf { kinds });
+            act.faults.push(Fault { after_ms: 0, for_ms, what });
+        }
+    }
     case
+}
+
+fn takes_pods(what: &What) -> bool {
+    matches!(what, What::DeletePods(_) | What::Evict(_) | What::Drain | What::Scale(_))
+}
+
+/// A fault in the first release of every life, at one kind of write that it makes.
+fn aimed(chance: &mut Chance, case: &Case) -> Fault {
+    let of = Some(chance.pick(&case.written()));
+    let call = chance.below(2);
+    let what = match chance.below(4) {
+        0 => Trouble::OneCall { call, of, how: How::AnswerLost },
+        1 => {
+            let down_ms = chance.pick(&[500, 20_000]);
+            Trouble::Crash { call, of, carried_out: true, down_ms }
+        }
+        2 => Trouble::Calls { percent: 60, of, how: How::Rival },
+        _ => Trouble::Calls { percent: 100, of, how: chance.pick(&[How::Denied, How::Forbidden]) },
+    };
+    Fault { after_ms: 0, for_ms: chance.pick(&[20_000, 60_000]), what }
 }
 
 /// What has an end that does not depend on the time at which it happens.
@@ -152,24 +182,21 @@ fn fault(chance: &mut Chance, case: &Case) -> Fault {
     let of = Some(chance.pick(&case.written()));
     let down_ms = chance.pick(&[0, 500, 20_000]);
     let carried_out = chance.one_in(2);
-    let ways = if case.strict { 15 } else { 18 };
+    let ways = if case.strict { 12 } else { 15 };
     let what = match chance.below(ways) {
         0 => Trouble::Calls { percent: chance.pick(&[10, 40, 70]), of: None, how },
-        // Whoever may not write, and whom a webhook denies it, is denied it for a while.
         1 => Trouble::Calls { percent: 100, of, how },
-        2 => Trouble::Calls { percent: 100, of, how: chance.pick(&[How::Denied, How::Forbidden]) },
-        3 => Trouble::OneCall { call: chance.below(25), of: None, how },
-        4 => Trouble::OneCall { call: chance.below(3), of, how },
-        5 => Trouble::OneCall { call: 0, of, how: How::AnswerLost },
-        6 => Trouble::Crash { call: chance.below(25), of: None, carried_out, down_ms },
-        7 => Trouble::Crash { call: chance.below(2), of, carried_out, down_ms },
-        8 => Trouble::Deposed { call: chance.below(25) },
-        9 => Trouble::Late { kinds: kinds(chance), ms: chance.pick(&[50, 400, 3_000, 15_000]) },
-        10 | 11 => Trouble::Deaf { kinds: kinds(chance) },
-        12 => Trouble::Twice,
-        13 | 14 => Trouble::Calls { percent: chance.pick(&[30, 60]), of: None, how: How::Rival },
-        15 => Trouble::Clock(chance.pick(&[-5, -1, 2, 30])),
-        16 if case.judged => Trouble::Prometheus(chance.pick(&[
+        2 => Trouble::OneCall { call: chance.below(25), of: None, how },
+        3 => Trouble::OneCall { call: chance.below(3), of, how },
+        4 => Trouble::Crash { call: chance.below(25), of: None, carried_out, down_ms },
+        5 => Trouble::Crash { call: chance.below(3), of, carried_out, down_ms },
+        6 => Trouble::Deposed { call: chance.below(25) },
+        7 => Trouble::Late { kinds: kinds(chance), ms: chance.pick(&[50, 400, 3_000, 15_000]) },
+        8 | 9 => Trouble::Deaf { kinds: kinds(chance) },
+        10 => Trouble::Twice,
+        11 => Trouble::Calls { percent: chance.pick(&[30, 60]), of: None, how: How::Rival },
+        12 => Trouble::Clock(chance.pick(&[-5, -1, 2, 30])),
+        13 if case.judged => Trouble::Prometheus(chance.pick(&[
             Answers::Unavailable,
             Answers::Error,
             Answers::TooLate,
@@ -177,7 +204,7 @@ fn fault(chance: &mut Chance, case: &Case) -> Fault {
             Answers::Empty,
             Answers::NaN,
         ])),
-        16 => Trouble::Counters,
+        13 => Trouble::Counters,
         _ => Trouble::Istiod,
     };
     let for_ms = chance.pick(&[500, 4_000, 20_000, 60_000]);

@@ -66,7 +66,7 @@ impl Clock for Virtual {
 
 #[test]
 fn watches_that_break_and_expire_end_with_all_that_is_there() {
-    for seed in 1..=6 {
+    for seed in 1..=3 {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_time().start_paused(true).build().expect("a runtime");
         runtime.block_on(played(seed));
