@@ -20,7 +20,7 @@ pub(super) fn write(store: &mut Store, request: &RequestSummary) {
     let mut new = (*present).clone();
     match resource {
         resource if *resource == resource::VIRTUAL_SERVICE => {
-            let route = json!({"name": RIVAL, "match": [{"uri": {"exact": "/rival"}}],
+            let route = json!({"name": RIVAL, "match": [{"headers": {"x-rival": {"exact": "1"}}}],
                 "route": [{"destination": {"host": "rival"}, "weight": 60},
                     {"destination": {"host": "older"}, "weight": 40}]});
             toggle(&mut new["spec"]["http"], route);
