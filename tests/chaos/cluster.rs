@@ -271,7 +271,7 @@ pub fn untold(simulation: &Simulation) -> Option<String> {
     let current = sets
         .iter()
         .find(|set| set["metadata"]["labels"]["sluice.dev/revision"] == status["currentRevision"]);
-    let updated = current.map_or(json!(0), |set| set["spec"]["replicas"].clone());
+    let updated = current.map_or_else(|| json!(0), |set| set["spec"]["replicas"].clone());
     for (field, found) in [
         ("readyReplicas", json!(ready)),
         ("availableReplicas", json!(ready)),

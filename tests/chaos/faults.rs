@@ -69,14 +69,14 @@ pub fn set(simulation: &mut Simulation, active: &[Active], istiod_was_up: bool) 
 
 fn met(active: &Active, request: &RequestSummary) -> Option<Meets> {
     let count = || active.counted.fetch_add(1, Ordering::Relaxed);
-    let is_of = |of: &Option<&str>| {
+    let is_of = |of: Option<&str>| {
         of.is_none_or(|kind| {
             !reads(request) && request.resource.is_some_and(|resource| resource.kind == kind)
         })
     };
     match &active.fault.what {
         Trouble::Calls { of, .. } | Trouble::OneCall { of, .. } | Trouble::Crash { of, .. }
-            if !is_of(of) =>
+            if !is_of(*of) =>
         {
             None
         }

@@ -76,7 +76,7 @@ fn watches_that_break_and_expire_end_with_all_that_is_there() {
 async fn played(seed: u64) {
     let case = Case {
         seed,
-        layout: if seed % 2 == 0 { Layout::Subsets } else { Layout::Hosts },
+        layout: if seed.is_multiple_of(2) { Layout::Subsets } else { Layout::Hosts },
         replicas: 3,
         steps: 5,
         judged: false,
@@ -143,7 +143,7 @@ async fn life(cluster: &Cluster, world: &Arc<Mutex<World>>, objects: &[Value], s
     for object in objects {
         cluster.create(object).expect("an object");
     }
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     for _ in 0..10 {
         let line = chance.pick(&[Line::Good, Line::Down, Line::Forgetful, Line::Broken]);
         world.lock().expect("no panic").line = line;
@@ -167,7 +167,7 @@ async fn life(cluster: &Cluster, world: &Arc<Mutex<World>>, objects: &[Value], s
     }
     world.lock().expect("no panic").line = Line::Good;
     image(cluster, "9");
-    sleep(Duration::from_secs(1_200)).await;
+    sleep(Duration::from_mins(20)).await;
 }
 
 fn image(cluster: &Cluster, tag: &str) {

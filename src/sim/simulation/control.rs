@@ -91,6 +91,8 @@ struct Inner {
     untold: BTreeSet<u64>,
     /// When the calls of the last minute were made.
     minute: VecDeque<Timestamp>,
+    /// Whether there were too many of them.
+    restless: bool,
 }
 
 impl Wire {
@@ -114,6 +116,11 @@ impl Wire {
     /// Whether the writer of a version knows of it.
     pub(super) fn was_told(&self, version: u64) -> bool {
         !locked(&self.0).untold.contains(&version)
+    }
+
+    /// Whether a controller goes round in circles.
+    fn is_restless(&self) -> bool {
+        locked(&self.0).restless
     }
 
     pub(super) fn take_broken(&self) -> Vec<String> {
@@ -148,10 +155,10 @@ impl Inner {
             self.minute.pop_front();
         }
         self.minute.push_back(now);
-        if self.minute.len() > MOST_CALLS_A_MINUTE {
+        if !self.restless && self.minute.len() > MOST_CALLS_A_MINUTE {
             let (calls, verb, name) = (self.minute.len(), request.verb, &request.name);
             self.broken.push(format!("{calls} calls within a minute, the last: {verb} {name}"));
-            self.minute.clear();
+            self.restless = true;
         }
     }
 
@@ -297,7 +304,9 @@ impl Simulation {
     /// What became of the controller in its last look.
     pub(super) async fn fate(&mut self) {
         let number = self.controllers;
-        if self.wire.is_dead(number) {
+        if self.wire.is_restless() {
+            self.controller = None; // Nothing else would end this.
+        } else if self.wire.is_dead(number) {
             self.say("world", "controller", "crashed");
             self.controller = None;
             self.crashed = true;
