@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use super::{
     actors::{self, Actors},
     api::{
-        Change, Refusal, Store,
+        Change, Refusal, Resource, Store,
         http::{Hook, Server},
         resource,
         store::{Time, writer},
@@ -46,7 +46,8 @@ impl Cluster {
         Self { store, mesh: Mesh::new(users, time.clone()), time, clock }
     }
 
-    fn store(&self) -> MutexGuard<'_, Store> {
+    /// The objects.
+    pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,14 +73,33 @@ impl Cluster {
         store.create(&writer("kubectl"), resource, namespace, object.clone()).map(drop)
     }
 
+    /// An object in the namespace `default`; null if it is not there.
+    pub fn get(&self, resource: &Resource, name: &str) -> Value {
+        self.store().get(resource, "default", name).map_or(Value::Null, |object| (**object).clone())
+    }
+
+    /// Names of a kind's objects.
+    pub fn names(&self, resource: &Resource) -> Vec<String> {
+        self.store().list(resource, None).map(|((_, name), _)| name.clone()).collect()
+    }
+
     /// The API server, which tells the time of each request.
     fn server(&self) -> Server {
+        self.server_with(Arc::new(|_| None))
+    }
+
+    fn server_with(&self, faults: Hook) -> Server {
         let (time, clock) = (self.time.clone(), self.clock.clone());
-        let hook: Hook = Arc::new(move |_| {
+        let hook: Hook = Arc::new(move |request| {
             time.set(clock.now());
-            None
+            faults(request)
         });
         Server::new(self.store.clone()).with_hook(hook)
+    }
+
+    /// The same as [`Cluster::client`], for requests that may meet these faults.
+    pub fn client_with(&self, faults: Hook) -> Client {
+        self.server_with(faults).with_user("sluice", FIELD_MANAGER).client()
     }
 
     /// A client for the controller, without a network.

@@ -6,6 +6,7 @@
 //! nobody has anything to do; then the clock moves to whatever is due next.
 
 mod control;
+mod rival;
 mod view;
 
 use std::{

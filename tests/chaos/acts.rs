@@ -57,12 +57,19 @@ pub fn act(player: &mut Player, what: &What) {
         }
         What::Evict(count) => {
             for name in pods(player, *count) {
-                let key = ("default".to_owned(), name);
-                let by = writer("kubectl");
-                let store = &mut player.simulation.store();
                 // A budget may forbid it.
-                let _ = eviction::evict(store, &by, &key, Deletion::default());
+                let _ = evict(&mut player.simulation, name);
             }
+        }
+        What::Drain => player.drains = pods(player, usize::MAX).into_iter().step_by(2).collect(),
+        What::Budget(missing) => {
+            let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+                "metadata": {"name": "team"}, "spec": {"maxUnavailable": missing,
+                    "selector": {"matchLabels": {"app": "web"}}}});
+            let _ = apply(&mut player.simulation, "kubectl", &budget);
+        }
+        What::NoBudget => {
+            player.delete("PodDisruptionBudget", "team");
         }
         What::DeleteSet { stable } => {
             if let Some(name) = set(player, *stable) {
@@ -86,6 +93,12 @@ pub fn act(player: &mut Player, what: &What) {
             }
         }
     }
+}
+
+/// Evicts a pod.
+pub fn evict(simulation: &mut Simulation, name: String) -> Result<(), Refusal> {
+    let key = ("default".to_owned(), name);
+    eviction::evict(&mut simulation.store(), &writer("kubectl"), &key, Deletion::default())
 }
 
 /// Sets the image where the template is.

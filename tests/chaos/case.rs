@@ -70,6 +70,11 @@ pub enum What {
     SizeByHand(u64),
     DeletePods(usize),
     Evict(usize),
+    /// A node is drained: every other pod is evicted, again and again until it is gone.
+    Drain,
+    /// At most so many pods may be missing when somebody evicts.
+    Budget(u64),
+    NoBudget,
     /// Somebody deletes a ReplicaSet: the newest one, or the stable one.
     DeleteSet {
         stable: bool,
@@ -91,18 +96,21 @@ pub struct Fault {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// A share of the calls.
+    /// A share of the calls, or of the writes of one kind.
     Calls {
         percent: u64,
+        of: Option<&'static str>,
         how: How,
     },
-    /// One call, counted from the beginning of the fault.
+    /// One call, counted from the beginning of the fault; or one write of a kind.
     OneCall {
         call: u64,
+        of: Option<&'static str>,
         how: How,
     },
     Crash {
         call: u64,
+        of: Option<&'static str>,
         carried_out: bool,
         down_ms: u64,
     },
@@ -139,6 +147,8 @@ pub enum How {
     Timeout,
     Lost,
     AnswerLost,
+    /// Somebody else writes to the same object just before.
+    Rival,
     /// Any of them, as the number of the call has it.
     Any,
 }
@@ -201,11 +211,39 @@ impl Case {
         self.acts.iter().any(|act| is(&act.what))
     }
 
+    /// The kinds that the controller writes in its life, as far as its settings tell.
+    pub fn written(&self) -> Vec<&'static str> {
+        let mut kinds = vec!["Rollout", "ReplicaSet"];
+        let mut add = |is: bool, more: &[&'static str]| {
+            if is {
+                kinds.extend(more);
+            }
+        };
+        let (canary, colours) = (self.layout.is_routed(), matches!(self.layout, Layout::BlueGreen));
+        let colours = colours || self.layout == Layout::BlueGreenHosts;
+        add(self.layout.has_route(), &["VirtualService"]);
+        add(canary && self.layout != Layout::Subsets || colours, &["Service"]);
+        add(self.layout == Layout::Subsets, &["DestinationRule"]);
+        add(self.layout.is_adopted(), &["Deployment"]);
+        let smoke = if colours { [3, 4] } else { [2, 6] }.contains(&self.steps);
+        add(smoke && (canary || colours || self.layout == Layout::ByPods), &["Job", "AnalysisRun"]);
+        add(self.judged, &["AnalysisRun"]);
+        add(self.has(|what| *what == What::Command(Verb::Restart)), &["Pod"]);
+        kinds
+    }
+
     /// Whether a request that reaches no pod would be our fault.
     pub fn loses_nothing(&self) -> bool {
+        // The one pod goes before the next one comes, as the user asked.
+        let rolling = matches!(self.layout, Layout::Rolling | Layout::AdoptRolling);
+        if rolling && self.steps == 2 {
+            return false;
+        }
         let bad = |what: &What| {
-            matches!(what, What::Image("crash") | What::DeletePods(_) | What::Evict(_))
-                || matches!(what, What::Image("never" | "bad") | What::Scale(0))
+            matches!(
+                what,
+                What::Image("crash") | What::DeletePods(_) | What::Evict(_) | What::Drain
+            ) || matches!(what, What::Image("never" | "bad") | What::Scale(0))
         };
         let clock = self.acts.iter().flat_map(|act| &act.faults);
         let clock = clock.filter(|fault| matches!(fault.what, Trouble::Clock(_))).count() > 0;

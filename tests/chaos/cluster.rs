@@ -216,10 +216,12 @@ pub fn normal(simulation: &Simulation) -> Value {
         selects[name] = image(&service["spec"]["selector"]["sluice.dev/revision"]);
     }
     let subsets = view.get("DestinationRule", "web")["spec"]["subsets"].as_array();
-    for subset in subsets.into_iter().flatten() {
+    for subset in subsets.into_iter().flatten().filter(|subset| is_no_rivals(subset)) {
         let name = format!("subset {}", subset["name"]);
         selects[name.as_str()] = image(&subset["labels"]["sluice.dev/revision"]);
     }
+    let routes = view.get("VirtualService", "web")["spec"]["http"].as_array();
+    let routes = routes.map(|all| all.iter().filter(|one| is_no_rivals(one)).collect::<Vec<_>>());
     let history = status["history"].as_array().into_iter().flatten();
     let history: Vec<Value> =
         history.map(|one| json!([one["images"], one["outcome"], one["attempt"]])).collect();
@@ -230,7 +232,7 @@ pub fn normal(simulation: &Simulation) -> Value {
         "step": status["step"]["index"],
         "abort": status["abort"]["cause"],
         "held": status["held"],
-        "routes": view.get("VirtualService", "web")["spec"]["http"],
+        "routes": routes,
         "sizes": sizes,
         "selects": selects,
         "history": history,
@@ -238,4 +240,47 @@ pub fn normal(simulation: &Simulation) -> Value {
         "command": rollout["metadata"]["annotations"]["sluice.dev/command"],
         "finalizers": rollout["metadata"]["finalizers"],
     })
+}
+
+/// Whether a route or a subset is there with or without [`How::Rival`](super::case::How::Rival).
+fn is_no_rivals(one: &Value) -> bool {
+    one["name"] != "rival"
+}
+
+/// What the status says at rest of its pods that is not so.
+pub fn untold(simulation: &Simulation) -> Option<String> {
+    let view = simulation.view("default");
+    let rollout = view.get("Rollout", "web");
+    let status = &rollout["status"];
+    if status["phase"].is_null() {
+        return None;
+    }
+    let sets = view.all("ReplicaSet").into_iter();
+    let sets: Vec<&Value> =
+        sets.filter(|set| set["metadata"]["ownerReferences"][0]["kind"] == "Rollout").collect();
+    let of_ours = |pod: &&Value| {
+        let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+        sets.iter().any(|set| set["metadata"]["uid"] == *owner)
+            && pod["metadata"]["deletionTimestamp"].is_null()
+    };
+    let is_ready = |pod: &&Value| {
+        let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
+    };
+    let ready = view.all("Pod").into_iter().filter(of_ours).filter(is_ready).count();
+    let current = sets
+        .iter()
+        .find(|set| set["metadata"]["labels"]["sluice.dev/revision"] == status["currentRevision"]);
+    let updated = current.map_or_else(|| json!(0), |set| set["spec"]["replicas"].clone());
+    for (field, found) in [
+        ("readyReplicas", json!(ready)),
+        ("availableReplicas", json!(ready)),
+        ("updatedReplicas", updated),
+    ] {
+        let said = if status[field].is_null() { json!(0) } else { status[field].clone() };
+        if said != found {
+            return Some(format!("the status says {field} {said}, and there are {found}"));
+        }
+    }
+    None
 }

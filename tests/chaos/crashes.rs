@@ -1,7 +1,7 @@
-//! A crash at every call of a release, of each strategy: the same end.
+//! A fault at every call of a release, of each strategy: the same end.
 
 use super::{
-    case::{Act, Case, Fault, Layout, Trouble, Wait, What},
+    case::{Act, Case, Fault, How, Layout, Trouble, Wait, What},
     play::play,
 };
 use sluice::api::Verb;
@@ -36,10 +36,14 @@ fn at_every_call(layout: Layout, steps: usize) {
     let mut call = 0;
     loop {
         let mut crashed = false;
-        for carried_out in [false, true] {
-            let trouble = Trouble::Crash { call, carried_out, down_ms: 0 };
-            let played = play(&case(layout, steps, Some(trouble)));
-            let at = format!("crash at call {call}, carried out: {carried_out}");
+        for trouble in [
+            Trouble::Crash { call, of: None, carried_out: false, down_ms: 0 },
+            // Another process begins later.
+            Trouble::Crash { call, of: None, carried_out: true, down_ms: 1_300 },
+            Trouble::OneCall { call, of: None, how: How::Rival },
+        ] {
+            let played = play(&case(layout, steps, Some(trouble.clone())));
+            let at = format!("at call {call}: {trouble:?}");
             assert_eq!(played.failure, None, "{at}\n{}", played.story);
             assert_eq!(played.rests, undisturbed.rests, "{at}\n{}", played.story);
             crashed |= played.story.contains("crashed");
@@ -53,26 +57,26 @@ fn at_every_call(layout: Layout, steps: usize) {
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_host_split() {
+fn a_fault_at_every_call_of_a_host_split() {
     at_every_call(Layout::Hosts, 2);
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_subset_split() {
+fn a_fault_at_every_call_of_a_subset_split() {
     at_every_call(Layout::Subsets, 3);
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_blue_green_release() {
+fn a_fault_at_every_call_of_a_blue_green_release() {
     at_every_call(Layout::BlueGreen, 3);
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_rolling_release() {
+fn a_fault_at_every_call_of_a_rolling_release() {
     at_every_call(Layout::Rolling, 1);
 }
 
 #[test]
-fn a_crash_at_every_call_of_a_canary_by_pods() {
+fn a_fault_at_every_call_of_a_canary_by_pods() {
     at_every_call(Layout::ByPods, 0);
 }

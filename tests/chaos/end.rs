@@ -49,6 +49,7 @@ pub async fn reached(player: &mut Player<'_>) -> Result<(), String> {
 /// What people left lying about is put right.
 async fn tidy_up(player: &mut Player<'_>) -> Result<(), String> {
     player.delete("ResourceQuota", "team");
+    player.delete("PodDisruptionBudget", "team");
     player.delete("HorizontalPodAutoscaler", "web");
     if player.did(|what| *what == What::DeleteRollout) {
         handed_back(player).await?;

@@ -69,14 +69,24 @@ pub fn set(simulation: &mut Simulation, active: &[Active], istiod_was_up: bool) 
 
 fn met(active: &Active, request: &RequestSummary) -> Option<Meets> {
     let count = || active.counted.fetch_add(1, Ordering::Relaxed);
+    let is_of = |of: Option<&str>| {
+        of.is_none_or(|kind| {
+            !reads(request) && request.resource.is_some_and(|resource| resource.kind == kind)
+        })
+    };
     match &active.fault.what {
-        Trouble::Calls { percent, how } => {
+        Trouble::Calls { of, .. } | Trouble::OneCall { of, .. } | Trouble::Crash { of, .. }
+            if !is_of(*of) =>
+        {
+            None
+        }
+        Trouble::Calls { percent, how, .. } => {
             let call = count();
             // Spread evenly, and another way for each fault.
             let falls = (call.wrapping_mul(0x9E37_79B9) >> 7) % 100 < *percent;
             falls.then(|| broken(*how, call, request)).flatten()
         }
-        Trouble::OneCall { call, how } => {
+        Trouble::OneCall { call, how, .. } => {
             (count() == *call).then(|| broken(*how, *call, request)).flatten()
         }
         Trouble::Crash { call, carried_out, .. } => {
@@ -87,7 +97,11 @@ fn met(active: &Active, request: &RequestSummary) -> Option<Meets> {
     }
 }
 
-const ALL: [How; 9] = [
+fn reads(request: &RequestSummary) -> bool {
+    matches!(request.verb, "get" | "list" | "watch")
+}
+
+const ALL: [How; 10] = [
     How::Conflict,
     How::TooMany,
     How::Internal,
@@ -97,11 +111,12 @@ const ALL: [How; 9] = [
     How::Timeout,
     How::Lost,
     How::AnswerLost,
+    How::Rival,
 ];
 
 /// The answer to a call that fails so; none where the API server would not fail so.
 fn broken(how: How, call: u64, request: &RequestSummary) -> Option<Meets> {
-    let reads = matches!(request.verb, "get" | "list" | "watch");
+    let reads = reads(request);
     let refuse = |code, reason, text: &str| {
         Some(Meets::Fault(Broken::Refuse(Refusal::new(code, reason, text))))
     };
@@ -117,6 +132,7 @@ fn broken(how: How, call: u64, request: &RequestSummary) -> Option<Meets> {
         How::Timeout => refuse(504, "Timeout", "request did not complete within the deadline"),
         How::Lost => Some(Meets::Fault(Broken::Lose)),
         How::AnswerLost => Some(Meets::Fault(Broken::LoseAnswer)),
+        How::Rival => (!reads).then_some(Meets::Rival),
         How::Any => {
             let at = usize::try_from(call % ALL.len() as u64).unwrap_or(0);
             broken(ALL[at], call, request)

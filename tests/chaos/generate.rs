@@ -69,12 +69,6 @@ pub fn case(seed: u64) -> Case {
     if !chance.one_in(4) {
         acts[1].what = What::Image(chance.pick(&["2", "2", "slow", "bad"]));
     }
-    let count = chance.within(1, 4);
-    for _ in 0..count {
-        let at = usize::try_from(chance.below(acts.len() as u64)).unwrap_or(0);
-        let fault = fault(chance, strict, judged);
-        acts[at].faults.push(fault);
-    }
     let replicas = chance.within(1, 5);
     // What was adopted is given back in every other life.
     if layout.is_adopted()
@@ -83,7 +77,7 @@ pub fn case(seed: u64) -> Case {
     {
         last.what = What::DeleteRollout;
     }
-    Case {
+    let mut case = Case {
         seed,
         layout,
         replicas,
@@ -95,24 +89,61 @@ pub fn case(seed: u64) -> Case {
         mesh_delay_ms: chance.pick(&[100, 900]),
         strict,
         acts,
+    };
+    for _ in 0..chance.within(1, 3) {
+        let at = usize::try_from(chance.below(case.acts.len() as u64)).unwrap_or(0);
+        let fault = fault(chance, &case);
+        case.acts[at].faults.push(fault);
     }
+    let aimed = aimed(chance, &case);
+    case.acts[1].faults.push(aimed);
+    for act in &mut case.acts {
+        // Pods that go while nobody hears of it.
+        if takes_pods(&act.what) && chance.one_in(2) {
+            let kinds = if chance.one_in(2) { KINDS.to_vec() } else { vec!["Pod"] };
+            let (for_ms, what) = (chance.pick(&[4_000, 20_000]), Trouble::Deaf { kinds });
+            act.faults.push(Fault { after_ms: 0, for_ms, what });
+        }
+    }
+    case
+}
+
+fn takes_pods(what: &What) -> bool {
+    matches!(what, What::DeletePods(_) | What::Evict(_) | What::Drain | What::Scale(_))
+}
+
+/// A fault in the first release of every life, at one kind of write that it makes.
+fn aimed(chance: &mut Chance, case: &Case) -> Fault {
+    let of = Some(chance.pick(&case.written()));
+    let call = chance.below(2);
+    let what = match chance.below(4) {
+        0 => Trouble::OneCall { call, of, how: How::AnswerLost },
+        1 => {
+            let down_ms = chance.pick(&[500, 20_000]);
+            Trouble::Crash { call, of, carried_out: true, down_ms }
+        }
+        2 => Trouble::Calls { percent: 60, of, how: How::Rival },
+        _ => Trouble::Calls { percent: 100, of, how: chance.pick(&[How::Denied, How::Forbidden]) },
+    };
+    Fault { after_ms: 0, for_ms: chance.pick(&[20_000, 60_000]), what }
 }
 
 /// What has an end that does not depend on the time at which it happens.
 fn calm(chance: &mut Chance) -> What {
-    match chance.below(10) {
+    match chance.below(11) {
         0..=2 => What::Image(chance.pick(&["1", "2", "3", "slow", "never"])),
         3 | 4 | 8 => What::Command(Verb::Promote),
         5 => What::Command(chance.pick(&[Verb::Abort, Verb::PromoteFull, Verb::SkipStep])),
         6 => What::Command(chance.pick(&VERBS)),
         7 => What::Scale(chance.within(1, 6)),
+        9 => chance.pick(&[What::Drain, What::DeletePods(2), What::Evict(1)]),
         _ => What::Paused(chance.one_in(3)),
     }
 }
 
 fn wild(chance: &mut Chance, layout: Layout) -> What {
     let number = |number: u64| usize::try_from(number).unwrap_or(1);
-    match chance.below(24) {
+    match chance.below(27) {
         0..=4 => What::Image(chance.pick(&["1", "2", "3", "slow", "never", "bad", "crash"])),
         5..=8 => What::Command(chance.pick(&VERBS)),
         9 => What::Steps(number(chance.below(5))),
@@ -126,39 +157,46 @@ fn wild(chance: &mut Chance, layout: Layout) -> What {
         19 => What::DeleteSet { stable: chance.one_in(3) },
         20 if layout.is_adopted() || chance.one_in(3) => What::DeleteRollout,
         21 => What::Quota(chance.within(1, 8)),
+        23 => What::Drain,
+        24 | 25 if chance.one_in(4) => What::NoBudget,
+        24 | 25 => What::Budget(chance.within(0, 1)),
         22 => What::Load(i64::try_from(chance.within(50, 900)).unwrap_or(100)),
         _ => What::NoQuota,
     }
 }
 
-fn fault(chance: &mut Chance, strict: bool, judged: bool) -> Fault {
+/// Kinds whose watches have trouble together.
+fn kinds(chance: &mut Chance) -> Vec<&'static str> {
+    let some = KINDS.iter().copied().filter(|_| chance.one_in(4));
+    let some: Vec<&'static str> = some.collect();
+    match () {
+        // An API server that restarts ends all watches.
+        () if chance.one_in(3) => KINDS.to_vec(),
+        () if some.is_empty() => vec![chance.pick(&KINDS)],
+        () => some,
+    }
+}
+
+fn fault(chance: &mut Chance, case: &Case) -> Fault {
     let how = chance.pick(&HOWS);
-    let mut kinds = || {
-        let some = KINDS.iter().copied().filter(|_| chance.one_in(4));
-        let some: Vec<&'static str> = some.collect();
-        match () {
-            // An API server that restarts ends all watches.
-            () if chance.one_in(3) => KINDS.to_vec(),
-            () if some.is_empty() => vec![chance.pick(&KINDS)],
-            () => some,
-        }
-    };
-    let kinds = kinds();
-    let ways = if strict { 9 } else { 12 };
+    let of = Some(chance.pick(&case.written()));
+    let down_ms = chance.pick(&[0, 500, 20_000]);
+    let carried_out = chance.one_in(2);
+    let ways = if case.strict { 12 } else { 15 };
     let what = match chance.below(ways) {
-        0 => Trouble::Calls { percent: chance.pick(&[10, 40, 70]), how },
-        1 => Trouble::OneCall { call: chance.below(25), how },
-        2 | 3 => Trouble::Crash {
-            call: chance.below(25),
-            carried_out: chance.one_in(2),
-            down_ms: chance.pick(&[0, 0, 500, 20_000]),
-        },
-        4 => Trouble::Deposed { call: chance.below(25) },
-        5 => Trouble::Late { kinds, ms: chance.pick(&[50, 400, 3_000, 15_000]) },
-        6 => Trouble::Deaf { kinds },
-        7 => Trouble::Twice,
-        8 => Trouble::Clock(chance.pick(&[-5, -1, 2, 30])),
-        9 if judged => Trouble::Prometheus(chance.pick(&[
+        0 => Trouble::Calls { percent: chance.pick(&[10, 40, 70]), of: None, how },
+        1 => Trouble::Calls { percent: 100, of, how },
+        2 => Trouble::OneCall { call: chance.below(25), of: None, how },
+        3 => Trouble::OneCall { call: chance.below(3), of, how },
+        4 => Trouble::Crash { call: chance.below(25), of: None, carried_out, down_ms },
+        5 => Trouble::Crash { call: chance.below(3), of, carried_out, down_ms },
+        6 => Trouble::Deposed { call: chance.below(25) },
+        7 => Trouble::Late { kinds: kinds(chance), ms: chance.pick(&[50, 400, 3_000, 15_000]) },
+        8 | 9 => Trouble::Deaf { kinds: kinds(chance) },
+        10 => Trouble::Twice,
+        11 => Trouble::Calls { percent: chance.pick(&[30, 60]), of: None, how: How::Rival },
+        12 => Trouble::Clock(chance.pick(&[-5, -1, 2, 30])),
+        13 if case.judged => Trouble::Prometheus(chance.pick(&[
             Answers::Unavailable,
             Answers::Error,
             Answers::TooLate,
@@ -166,9 +204,9 @@ fn fault(chance: &mut Chance, strict: bool, judged: bool) -> Fault {
             Answers::Empty,
             Answers::NaN,
         ])),
-        10 => Trouble::Counters,
+        13 => Trouble::Counters,
         _ => Trouble::Istiod,
     };
     let for_ms = chance.pick(&[500, 4_000, 20_000, 60_000]);
-    Fault { after_ms: chance.pick(&[0, 0, 300, 1_500, 6_000]), for_ms, what }
+    Fault { after_ms: chance.pick(&[0, 0, 300, 1_500, 6_000, 25_000]), for_ms, what }
 }

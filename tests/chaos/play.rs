@@ -26,6 +26,9 @@ const CALM_WHILE_JUDGED: SignedDuration = SignedDuration::from_secs(200);
 /// The longest time until rest.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(45);
 
+/// How long a drain waits before it asks again.
+const DRAIN_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
 /// Looks between an act and rest after which the controller goes round in circles.
 const MOST_PASSES: usize = 4_000;
 
@@ -43,6 +46,10 @@ pub struct Player<'a> {
     pub objects: Vec<Value>,
     pub commands: u32,
     restart_at: Option<Timestamp>,
+    /// Pods of a node that is being drained.
+    pub drains: Vec<String>,
+    /// When they are tried again.
+    drain_at: Option<Timestamp>,
     istiod: bool,
     active: Vec<Active>,
 }
@@ -64,6 +71,8 @@ async fn played(case: &Case) -> Played {
         objects: cluster::objects(&scenario),
         commands: 0,
         restart_at: None,
+        drains: Vec::new(),
+        drain_at: None,
         istiod: true,
         active: Vec::new(),
     };
@@ -190,9 +199,29 @@ impl Player<'_> {
             if self.simulation.now() >= at {
                 return Ok(());
             }
-            let limit = self.restart_at.map_or(at, |restart| restart.min(at));
-            self.simulation.step(limit).await;
+            self.drain().await;
+            let next = [self.restart_at, self.drain_at].into_iter().flatten().min();
+            self.simulation.step(next.map_or(at, |next| next.min(at))).await;
         }
+    }
+
+    /// Evicts what is left on a node that is being drained, as kubectl does: one pod after the other,
+    /// and what a budget forbids a little later again.
+    async fn drain(&mut self) {
+        let now = self.simulation.now();
+        if self.drains.is_empty() || self.drain_at.is_some_and(|at| at > now) {
+            return;
+        }
+        let mut left = Vec::new();
+        for name in std::mem::take(&mut self.drains) {
+            let refused = acts::evict(&mut self.simulation, name.clone()).err();
+            if refused.is_some_and(|refused| refused.code == 429) {
+                left.push(name);
+            }
+        }
+        self.drain_at = (!left.is_empty()).then(|| self.in_future(DRAIN_AGAIN));
+        self.drains = left;
+        self.simulation.settle().await;
     }
 
     /// Lets time pass until nothing changes any more.
@@ -209,7 +238,7 @@ impl Player<'_> {
                 (before, since) = (now, self.simulation.now());
             }
             if self.simulation.now().duration_since(since) >= calm && self.is_settled() {
-                return Ok(());
+                return cluster::untold(&self.simulation).map_or(Ok(()), Err);
             }
             let passes = self.simulation.passes() - begun;
             if passes > MOST_PASSES {

@@ -4,7 +4,7 @@ use std::{any::Any, fmt::Write, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use serde_json::Value;
-use sluice::sim::invariants;
+use sluice::sim::invariants::late;
 use tokio::time::timeout;
 
 use super::{
@@ -16,6 +16,9 @@ use super::{
 
 /// The longest time that a test waits for one thing, on a busy machine, unless it says another.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How late the controller may hear of a change, on a busy machine.
+const LATE: Duration = Duration::from_secs(1);
 
 /// A namespace that is recorded.
 pub struct Namespace {
@@ -50,7 +53,7 @@ impl Namespace {
         let ran = async {
             body.await;
             self.recorder.catch_up().await;
-            let broken = invariants::broken(&self.recorder.seen().in_order());
+            let broken = self.broken();
             assert!(broken.is_empty(), "what always holds was broken:\n  {}", broken.join("\n  "));
         };
         let ended = AssertUnwindSafe(ran).catch_unwind().await;
@@ -58,6 +61,15 @@ impl Namespace {
             eprintln!("--- {name} failed; namespace {}:\n{}", self.namespace, self.report());
         }
         ended
+    }
+
+    /// What was broken of what always holds, by what the controller could know at each write.
+    fn broken(&self) -> Vec<String> {
+        let (changes, times) = self.recorder.seen().timed();
+        late::broken(&changes, |at| {
+            let recent = |other: &usize| times[at].saturating_duration_since(times[*other]) < LATE;
+            (0..at).rev().take_while(recent).last().unwrap_or(at)
+        })
     }
 
     /// What has been seen so far.

@@ -90,6 +90,13 @@ impl Seen {
         changes
     }
 
+    /// The same, each with the moment when it was seen.
+    pub fn timed(&self) -> (Vec<Change>, Vec<Instant>) {
+        let mut all: Vec<_> = self.changes.iter().cloned().zip(self.times.clone()).collect();
+        all.sort_by_key(|(change, _)| change.version);
+        all.into_iter().unzip()
+    }
+
     /// From here on it is watched how many pods are ready.
     pub fn mark(&mut self) {
         self.marked = self.changes.iter().map(|change| change.version).max().unwrap_or(0);

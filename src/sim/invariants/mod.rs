@@ -7,6 +7,7 @@
 
 mod colours;
 pub mod conduct;
+pub mod late;
 mod routes;
 mod sizes;
 #[cfg(test)]
@@ -198,12 +199,13 @@ impl Step<'_> {
             }
             // What takes weight off a broken stable revision is no fault. Going back to the old
             // revision waits for nothing; going over to the new one does.
-            // From nobody to nobody takes nothing from anybody, and where stable is broken an overtaken
-            // canary makes way for its successor.
+            // From nobody to nobody takes nothing from anybody, and where no pod of stable is ready an
+            // overtaken canary makes way for its successor.
             let from = rollout.canary(self.state);
             let makes_way = from.revision(self.state).as_deref() != rollout.current_revision()
+                && self.is_dead(rollout.stable_revision())
                 && !self.is_dead(rollout.current_revision());
-            if stable > had_stable && !from.serving(self.state).is_empty() && !makes_way {
+            if stable > had_stable && !from.ready(self.state).is_empty() && !makes_way {
                 let to = rollout.stable(self.state);
                 let over = to.revision(self.state).as_deref() == rollout.current_revision();
                 self.serves(&to, stable, over, found);
@@ -369,7 +371,9 @@ impl Step<'_> {
                 let reaches = to.revision(self.state).as_deref() == Some(revision);
                 let share = share(desired, weight, self.rollout.total());
                 let need = if self.rollout.sets_scale() { 1 } else { share.max(1) };
-                let missed = weight > 0 || !self.is_dead(Some(revision));
+                // Nobody misses what was overtaken before a pod of it was ready.
+                let overtaken = self.rollout.current_revision() != Some(revision);
+                let missed = weight > 0 || !overtaken || !self.is_dead(Some(revision));
                 if reaches && size < need && missed {
                     found.push(format!(
                         "{} reaches revision {revision} with weight {weight}, and it falls to {size} pods",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Change, broken};
+use super::{Change, broken, late};
 
 /// A history of a release at 20 %, up to the change under test.
 pub(super) struct History(Vec<Change>);
@@ -12,20 +12,7 @@ pub(super) struct History(Vec<Change>);
 impl History {
     fn new() -> Self {
         let mut history = Self(Vec::new());
-        history.put(
-            "Rollout",
-            "web",
-            json!({
-                "spec": {"replicas": 2, "strategy": {"canary": {
-                    "stableService": "stable", "canaryService": "canary",
-                    "traffic": {
-                        "istio": {"virtualServices": [{"name": "web"}]},
-                        "managedRoutes": [{"name": "one"}, {"name": "two"}],
-                    },
-                }}},
-                "status": {"stableRevision": "a", "currentRevision": "b"},
-            }),
-        );
+        history.scaled(2);
         for revision in ["a", "b"] {
             history.set(revision, 2);
             for number in 0..2 {
@@ -56,6 +43,24 @@ impl History {
         }
         history.weights(80, 20);
         history
+    }
+
+    /// The Rollout asks for so many pods.
+    pub(super) fn scaled(&mut self, replicas: i64) {
+        self.put(
+            "Rollout",
+            "web",
+            json!({
+                "spec": {"replicas": replicas, "strategy": {"canary": {
+                    "stableService": "stable", "canaryService": "canary",
+                    "traffic": {
+                        "istio": {"virtualServices": [{"name": "web"}]},
+                        "managedRoutes": [{"name": "one"}, {"name": "two"}],
+                    },
+                }}},
+                "status": {"stableRevision": "a", "currentRevision": "b"},
+            }),
+        );
     }
 
     pub(super) fn put(&mut self, kind: &'static str, name: &str, mut object: Value) {
@@ -89,7 +94,7 @@ impl History {
         self.put("Service", name, json!({"metadata": {}, "spec": spec}));
     }
 
-    fn weights(&mut self, stable: i64, canary: i64) {
+    pub(super) fn weights(&mut self, stable: i64, canary: i64) {
         self.route(&json!({"route": [
             {"destination": {"host": "stable"}, "weight": stable},
             {"destination": {"host": "canary"}, "weight": canary},
@@ -118,6 +123,13 @@ impl History {
         assert_eq!(broken(&history.0), [""; 0], "nothing is broken before");
         change(&mut history);
         broken(&history.0).join("; ")
+    }
+
+    /// The same, if news of the last changes may be so many changes late.
+    pub(super) fn after_with_late_news(late: usize, change: impl FnOnce(&mut Self)) -> String {
+        let mut history = Self::new();
+        change(&mut history);
+        late::broken(&history.0, |at| at.saturating_sub(late)).join("; ")
     }
 }
 

@@ -4,7 +4,7 @@
 //! crashes forgets everything, one that lost the lease still believes what it knows.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -14,7 +14,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 
-use super::{Simulation, locked, seen};
+use super::{Simulation, locked, rival, seen};
 use crate::{
     controller::{self, Context, Settings, clock::Clock, lease::LeaseFence, queue::Queue},
     notify::{
@@ -38,6 +38,9 @@ use crate::{
 /// How often a controller asks which version of Istio is served before it goes on without.
 const MOST_QUESTIONS: usize = 200;
 
+/// Calls of one controller within a minute, beyond which it goes round in circles.
+const MOST_CALLS_A_MINUTE: usize = 300;
+
 /// How long a controller goes on that lost the lease.
 const AFTERLIFE: SignedDuration = SignedDuration::from_secs(30);
 
@@ -53,6 +56,8 @@ pub enum Meets {
     },
     /// Another controller takes the lease while the call is under way.
     Deposed,
+    /// Somebody else writes to the same object just before.
+    Rival,
 }
 
 /// Decides what each call meets; none for a call that goes well.
@@ -89,6 +94,10 @@ struct Inner {
     broken: Vec<String>,
     /// Versions whose writer was not told.
     untold: BTreeSet<u64>,
+    /// When the calls of the last minute were made.
+    minute: VecDeque<Timestamp>,
+    /// Whether there were too many of them.
+    restless: bool,
 }
 
 impl Wire {
@@ -114,6 +123,11 @@ impl Wire {
         !locked(&self.0).untold.contains(&version)
     }
 
+    /// Whether a controller goes round in circles.
+    fn is_restless(&self) -> bool {
+        locked(&self.0).restless
+    }
+
     pub(super) fn take_broken(&self) -> Vec<String> {
         std::mem::take(&mut locked(&self.0).broken)
     }
@@ -128,21 +142,39 @@ impl Wire {
         let (wire, fence, objects) = (self.clone(), fence.clone(), store.clone());
         let hook: Hook = Arc::new(move |request: &RequestSummary| {
             wire.1.fetch_add(1, Ordering::Relaxed);
-            let next = locked(&objects).version() + 1;
-            locked(&wire.0).meet(controller, &fence, request, next)
+            let mut objects = locked(&objects);
+            locked(&wire.0).meet(controller, &fence, request, &mut objects)
         });
         Server::new(store.clone()).with_hook(hook).with_user("sluice", FIELD_MANAGER).client()
     }
 }
 
 impl Inner {
+    /// Rule 9: whatever is refused, nobody asks again and again without a pause.
+    fn count(&mut self, now: Timestamp, request: &RequestSummary) {
+        if request.resource.is_none() {
+            return; // Which versions are served is asked until it is answered.
+        }
+        let minute = SignedDuration::from_mins(1);
+        while self.minute.front().is_some_and(|first| now.duration_since(*first) > minute) {
+            self.minute.pop_front();
+        }
+        self.minute.push_back(now);
+        if !self.restless && self.minute.len() > MOST_CALLS_A_MINUTE {
+            let (calls, verb, name) = (self.minute.len(), request.verb, &request.name);
+            self.broken.push(format!("{calls} calls within a minute, the last: {verb} {name}"));
+            self.restless = true;
+        }
+    }
+
     fn meet(
         &mut self,
         controller: u32,
         fence: &LeaseFence,
         request: &RequestSummary,
-        next: u64,
+        objects: &mut Store,
     ) -> Option<Fault> {
+        self.count(objects.time().now(), request);
         if self.dead.contains(&controller) {
             return Some(Fault::Lose);
         }
@@ -164,9 +196,13 @@ impl Inner {
                 fence.close();
                 return None;
             }
+            Meets::Rival => {
+                rival::write(objects, request);
+                return None;
+            }
         };
         if matches!(fault, Fault::LoseAnswer) {
-            self.untold.insert(next);
+            self.untold.insert(objects.version() + 1);
         }
         Some(fault)
     }
@@ -314,7 +350,9 @@ impl Simulation {
     /// What became of the controller in its last look.
     pub(super) async fn fate(&mut self) {
         let number = self.controllers;
-        if self.wire.is_dead(number) {
+        if self.wire.is_restless() {
+            self.controller = None; // Nothing else would end this.
+        } else if self.wire.is_dead(number) {
             self.say("world", "controller", "crashed");
             self.controller = None;
             self.crashed = true;

@@ -31,6 +31,8 @@ pub struct RequestSummary {
     pub name: String,
     /// `status`, `scale` and their like.
     pub subresource: Option<String>,
+    /// Whether the answer may be of any time: of an old cache, of an API server that lags behind.
+    pub any_version: bool,
     /// Who asks.
     pub user: String,
     /// The field manager.
@@ -164,6 +166,7 @@ fn summary(request: &Request) -> RequestSummary {
         namespace: of(|target| target.namespace.to_owned()),
         name: of(|target| target.name.to_owned()),
         subresource: target.as_ref().and_then(|target| target.subresource).map(str::to_owned),
+        any_version: request.query.get("resourceVersion") == Some("0"),
         user: request.user.clone(),
         manager: manager.unwrap_or_else(|| request.client()).to_owned(),
     }
