@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::Duration;
 
-use super::{completion, exit, explain, judge, plan, simulate, status::Goal};
+use super::{completion, convert, exit, explain, judge, plan, simulate, status::Goal};
 
 /// The plugin's command line.
 #[derive(Debug, Parser)]
@@ -73,6 +73,9 @@ pub enum Verb {
     Plan(plan::Flags),
     /// Releases your own manifests on a simulated cluster, with a good or a bad new version
     Simulate(Box<simulate::Flags>),
+    /// Converts manifests of Argo Rollouts, Flagger or plain Deployments, and lists what changed or has
+    /// no equal; needs no cluster
+    Convert(convert::Flags),
     /// Compares canary and stable in a file of counts, after every interval; needs no cluster
     Judge(judge::Flags),
     /// Prints the script that completes this command line in a shell

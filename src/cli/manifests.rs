@@ -369,6 +369,30 @@ fn refused(documents: &[Document]) -> Vec<String> {
     errors
 }
 
+/// What the schemas refuse of objects, and fields in them that do not exist; kinds that make no
+/// difference are not looked at.
+pub fn faults(place: &str, objects: &[Value]) -> Vec<String> {
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects
+        .iter()
+        .filter(|object| {
+            let text = |field: &str| object[field].as_str().unwrap_or_default();
+            resource::of_kind(text("apiVersion"), text("kind"))
+                .is_some_and(|found| USED.contains(&found))
+        })
+        .collect::<Vec<_>>()});
+    let source = Source { name: place.to_owned(), text: list.to_string() };
+    let documents = match read(&source, &Choice::default(), &mut Vec::new()) {
+        Ok(documents) => documents,
+        Err(errors) => return errors,
+    };
+    let mut found: Vec<String> = documents
+        .iter()
+        .flat_map(|document| fields::unknown(place, document.resource, &document.object))
+        .collect();
+    found.extend(refused(&documents));
+    found
+}
+
 /// Kind and name of all objects of a kind in a namespace.
 fn names_of<'a>(objects: &'a [Value], kind: &str, namespace: Option<&str>) -> Vec<&'a str> {
     let is = |object: &&Value| {

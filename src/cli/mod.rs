@@ -7,12 +7,14 @@
 //! file instead). What is shown and what is decided are pure functions of the objects read and of `now`.
 
 pub mod abort;
+pub mod adopt;
 pub mod age;
 pub mod args;
 pub mod command;
 pub mod completion;
 pub mod connect;
 pub mod controller;
+pub mod convert;
 pub mod crds;
 pub mod demo;
 pub mod exit;

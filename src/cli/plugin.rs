@@ -8,7 +8,7 @@ use crate::api;
 
 use super::{
     args::{Cli, Plain, Set, Verb},
-    completion, connect,
+    completion, connect, convert,
     exit::{Exit, Failure},
     explain, get, history, judge, plan, promote,
     send::{Order, send},
@@ -29,6 +29,7 @@ pub async fn run(
             return Ok(Exit::Done);
         }
         Verb::Judge(flags) => return judge::run(flags, out),
+        Verb::Convert(flags) => return convert::run(flags, out),
         Verb::Completion(flags) => return completion::run(flags, out),
         Verb::Simulate(flags) => return simulate::run(flags, terminal, out).await,
         _ => {}
@@ -65,6 +66,7 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::Set(Set::Image(args)) => set::run(session, args).await,
         Verb::History(args) => history::run(session, args).await,
         Verb::Judge(flags) => judge::run(flags, session.out),
+        Verb::Convert(flags) => convert::run(flags, session.out),
         Verb::Completion(flags) => completion::run(flags, session.out),
         Verb::Simulate(flags) => simulate::run(flags, session.terminal, session.out).await,
         Verb::Explain(flags) => explain::run(session, flags).await,

@@ -1,0 +1,3 @@
+//! `adopt`: a running Deployment under Sluice.
+
+pub mod draft;
