@@ -6,7 +6,10 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::Duration;
 
-use super::{completion, convert, exit, explain, judge, plan, simulate, status::Goal};
+use super::{
+    adopt, completion, convert, exit, explain, judge, plan, preflight, release, simulate,
+    status::Goal,
+};
 
 /// The plugin's command line.
 #[derive(Debug, Parser)]
@@ -76,6 +79,14 @@ pub enum Verb {
     /// Converts manifests of Argo Rollouts, Flagger or plain Deployments, and lists what changed or has
     /// no equal; needs no cluster
     Convert(convert::Flags),
+    /// Looks whether a release can go through: routes, Services, quotas, autoscalers, queries, rights
+    Preflight(Box<preflight::Flags>),
+    /// Puts a running Deployment under Sluice, after a look for what is in the way
+    #[command(after_help = exit::HELP)]
+    Adopt(Box<adopt::Flags>),
+    /// Gives an adopted Deployment its pods, Services and routes back, and deletes the Rollout
+    #[command(after_help = exit::HELP)]
+    Release(release::Flags),
     /// Compares canary and stable in a file of counts, after every interval; needs no cluster
     Judge(judge::Flags),
     /// Prints the script that completes this command line in a shell

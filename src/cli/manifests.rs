@@ -29,6 +29,7 @@ use crate::{
 };
 
 pub use queries::Measured;
+pub(in crate::cli) use queries::requests;
 
 /// The kinds that make a difference.
 const USED: [&Resource; 14] = [

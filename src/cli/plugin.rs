@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use crate::api;
 
 use super::{
+    adopt,
     args::{Cli, Plain, Set, Verb},
     completion, connect, convert,
     exit::{Exit, Failure},
-    explain, get, history, judge, plan, promote,
+    explain, get, history, judge, plan, preflight, promote, release,
     send::{Order, send},
     session::{Session, Terminal},
     set, simulate, status, undo, version,
@@ -67,6 +68,9 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::History(args) => history::run(session, args).await,
         Verb::Judge(flags) => judge::run(flags, session.out),
         Verb::Convert(flags) => convert::run(flags, session.out),
+        Verb::Preflight(flags) => preflight::run(session, flags).await,
+        Verb::Adopt(flags) => adopt::run(session, flags).await,
+        Verb::Release(flags) => release::run(session, flags).await,
         Verb::Completion(flags) => completion::run(flags, session.out),
         Verb::Simulate(flags) => simulate::run(flags, session.terminal, session.out).await,
         Verb::Explain(flags) => explain::run(session, flags).await,

@@ -1,6 +1,6 @@
 //! A plain Deployment, with the Service and VirtualService that lead to it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::node::{Fate, Notes};
 use crate::cli::adopt::draft::{
@@ -117,7 +117,9 @@ pub fn aims_at(scaler: &Value, deployment: &str) -> bool {
 
 /// An autoscaler that aims at the Rollout in place of the Deployment.
 pub fn re_aimed(mut scaler: Value, rollout: &str) -> Value {
-    scaler["spec"]["scaleTargetRef"] =
-        json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout", "name": rollout});
+    let target = &mut scaler["spec"]["scaleTargetRef"];
+    target["apiVersion"] = "sluice.dev/v1alpha1".into();
+    target["kind"] = "Rollout".into();
+    target["name"] = rollout.into();
     scaler
 }

@@ -120,7 +120,7 @@ pub fn convert(sources: &[Source]) -> Result<Vec<Converted>, Vec<String>> {
         let objects = match document.what {
             What::ArgoTemplate => {
                 let (object, found) = templates.remove(&index).unwrap_or_default();
-                found.into_iter().for_each(|note| notes.add(note.fate, &note.path, note.text));
+                found.into_iter().for_each(|note| notes.push(note));
                 object.into_iter().collect()
             }
             What::ArgoRollout => vec![argo::rollout(node(), &empty)],
@@ -135,7 +135,7 @@ pub fn convert(sources: &[Source]) -> Result<Vec<Converted>, Vec<String>> {
             }
             What::MetricTemplate => {
                 let found = metric_notes.remove(&index).unwrap_or_default();
-                found.into_iter().for_each(|note| notes.add(note.fate, &note.path, note.text));
+                found.into_iter().for_each(|note| notes.push(note));
                 Vec::new()
             }
             What::Deployment if !foreign => {
@@ -177,6 +177,7 @@ fn put_in(all: &mut [Converted], edited: Vec<Value>) {
                     fate: Fate::Changed,
                     path: "spec.http".into(),
                     text: "has the canary Service as a second destination, of weight 0".into(),
+                    whole: false,
                 });
             }
         }

@@ -37,6 +37,8 @@ pub struct Note {
     pub path: String,
     /// A sentence for people.
     pub text: String,
+    /// Whether it speaks for all that is below the field as well.
+    pub whole: bool,
 }
 
 /// The list of one document.
@@ -46,7 +48,12 @@ pub struct Notes(Rc<RefCell<Vec<Note>>>);
 impl Notes {
     /// Adds an entry.
     pub fn add(&self, fate: Fate, path: &str, text: impl Into<String>) {
-        let note = Note { fate, path: path.to_owned(), text: text.into() };
+        let whole = fate == Fate::Lost;
+        self.push(Note { fate, path: path.to_owned(), text: text.into(), whole });
+    }
+
+    /// Adds an entry, once.
+    pub fn push(&self, note: Note) {
         let mut notes = self.0.borrow_mut();
         if !notes.contains(&note) {
             notes.push(note);
@@ -210,7 +217,8 @@ impl Node {
 
     /// It is done with, though it is not in the output: the sentence says why.
     pub fn replaced(mut self, text: impl Into<String>) {
-        self.changed(text);
+        let (path, text) = (self.path.clone(), text.into());
+        self.notes.push(Note { fate: Fate::Changed, path, text, whole: true });
         self.take_value();
     }
 
@@ -247,7 +255,7 @@ fn leftovers(path: &str, value: &Value) -> Vec<String> {
 }
 
 /// The path of a field; a name that is no plain word stands in brackets.
-fn below(path: &str, name: &str) -> String {
+pub fn below(path: &str, name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     match (path.is_empty(), plain) {
         (true, _) => name.to_owned(),

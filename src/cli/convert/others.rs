@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     argo::HASH_LABEL,
     deployment::{aims_at, re_aimed},
-    node::{Fate, Notes},
+    node::{Fate, Notes, below},
 };
 
 /// A workload that a Rollout takes over, and the name of that Rollout.
@@ -56,7 +56,7 @@ fn unmarked(labels: Option<&mut Value>, path: &str, notes: &Notes) {
     if removed.is_some() {
         notes.add(
             Fate::Changed,
-            &format!("{path}[{HASH_LABEL}]"),
+            &below(path, HASH_LABEL),
             "left out: Argo Rollouts wrote it; Sluice writes sluice.dev/revision there",
         );
     }
@@ -96,6 +96,8 @@ fn vertical(object: &mut Value, taken: &[Taken], notes: &Notes) {
         (false, Some((_, rollout))) => Value::from(rollout.as_str()),
         _ => return,
     };
-    *target = serde_json::json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout", "name": rollout});
+    target["apiVersion"] = "sluice.dev/v1alpha1".into();
+    target["kind"] = "Rollout".into();
+    target["name"] = rollout;
     notes.add(Fate::Changed, "spec.targetRef", "aims at the Rollout of sluice.dev");
 }

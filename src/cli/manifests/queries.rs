@@ -93,7 +93,7 @@ pub(super) fn check(
 }
 
 /// Each place that asks for an analysis.
-fn requests(program: &Program) -> Vec<(String, Request<'_>)> {
+pub(in crate::cli) fn requests(program: &Program) -> Vec<(String, Request<'_>)> {
     let mut found = Vec::new();
     if let Some(analysis) = &program.analysis {
         let request = Request {

@@ -80,7 +80,7 @@ pub fn metric(
     let name = from.take("name").and_then(Node::text).unwrap_or_default();
     let window = from.take("interval").and_then(Node::text).unwrap_or_else(|| "1m".into());
     let bounds = bounds(&name, &mut from);
-    let variables = from.take("templateVariables").map(Node::keep).unwrap_or_default();
+    let variables = from.take("templateVariables").map(Node::entries).unwrap_or_default();
     let own = from.take("query").and_then(Node::text);
     let reference = from.take("templateRef");
     let (query, provider) = match (own, reference) {
@@ -102,7 +102,10 @@ pub fn metric(
         (None, None) => (builtin(&notes, &path, &name)?, Map::new()),
     };
     let mut prometheus = provider;
-    prometheus.insert("query".into(), json!(ours(release, &query, &window, &variables, &path)));
+    prometheus.insert(
+        "query".into(),
+        json!(ours(release, &query, &window, used(&query, variables), &path)),
+    );
     let mut to = Map::new();
     to.insert("name".into(), json!(name));
     to.insert("interval".into(), json!(release.interval));
@@ -112,6 +115,19 @@ pub fn metric(
     let text = "a query without data waits (onNoData: wait), where Flagger counts a failed check; failed checks are counted for each metric by itself and do not hold the weight";
     notes.add(Fate::Changed, &path, text);
     Some(Value::Object(to))
+}
+
+/// The variables that a query has; the others are noted.
+fn used(query: &str, variables: Vec<(String, Node)>) -> Value {
+    let mut to = Map::new();
+    for (name, node) in variables {
+        if query.contains(&format!("variables.{name}")) {
+            to.insert(name, node.keep());
+        } else {
+            node.lost("the query does not use it");
+        }
+    }
+    Value::Object(to)
 }
 
 fn find<'s>(
@@ -165,7 +181,7 @@ static WORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}").ok());
 
 /// The query with arguments of ours, of the newest revision alone.
-fn ours(release: &Release, query: &str, window: &str, variables: &Value, path: &str) -> String {
+fn ours(release: &Release, query: &str, window: &str, variables: Value, path: &str) -> String {
     let note = |text: String| release.notes.add(Fate::Changed, path, text);
     let (Some(workload), Some(word)) = (WORKLOAD.as_ref(), WORD.as_ref()) else {
         return query.to_owned();

@@ -60,7 +60,9 @@ fn job(release: &Release, node: Node) -> Value {
     node.changed(
         "is a Job with curl that sends the same request, before any traffic; choose its image",
     );
-    request(release, node).1
+    let (name, mut job) = request(release, node);
+    job["metadata"] = json!({"annotations": {"flagger.app/webhook": name}});
+    job
 }
 
 fn metric(release: &Release, node: Node) -> Value {
