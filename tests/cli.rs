@@ -304,3 +304,31 @@ fn wrong_usage_has_its_exit_code() {
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("examples/nothing: "), "{told}");
 }
+
+#[test]
+fn what_is_converted_from_others_can_be_released() {
+    for (name, bad) in [
+        ("argo-canary", false),
+        ("argo-subsets", false),
+        ("argo-blue-green", false),
+        ("flagger-canary", true),
+        ("flagger-ab", false),
+        ("deployment", false),
+    ] {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("converted").join(name);
+        let input = format!("tests/migration/{name}.yaml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let folder = folder.display().to_string();
+        let output = command.args(["convert", &input, "--output-dir", &folder]).output();
+        let output = output.expect("the plugin");
+        assert_eq!(code(&output), 0, "{name}: {}", text(&output.stderr));
+        let (code, told, errors) = simulate(&[&folder]);
+        assert_eq!(code, 0, "{name}: {told}{errors}");
+        assert!(told.contains(" 0 lost without an answer"), "{name}: {told}");
+        if bad {
+            let (code, told, errors) = simulate(&[&[folder.as_str()], MANY_ERRORS].concat());
+            assert_eq!(code, 4, "{name}: {told}{errors}");
+        }
+    }
+}

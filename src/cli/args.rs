@@ -363,6 +363,13 @@ mod tests {
             "x undo checkout --to-revision 3 --wait-timeout 5s",
             "x judge counts.csv",
             "x judge - --false-alarms 2% --tolerate-ratio 1.5 --release 20m --objective 99.9%",
+            "x convert rollout.yaml canary/ --output-dir out",
+            "x convert - -o json",
+            "x adopt deployment/web --strategy canary --stable-service web --steps s.yaml --no-wait",
+            "x adopt web --dry-run=client -o yaml",
+            "x release rollout/web --force --wait-timeout 5m",
+            "x preflight web --prometheus-url http://localhost:9090 -o json",
+            "x preflight -f rollout.yaml --controller-service-account sluice/sluice",
             "x version",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -394,6 +401,12 @@ mod tests {
             "x judge counts.csv --false-alarms few",
             "x judge counts.csv --burn 6",
             "x get rollouts -o xml",
+            "x convert",
+            "x adopt statefulset/web",
+            "x adopt web --strategy recreate",
+            "x release",
+            "x preflight",
+            "x preflight web --controller-service-account sluice",
         ] {
             let code = parse(line).err().map(|error| error.exit_code());
             assert_eq!(code, Some(i32::from(exit::Exit::Usage.code())), "{line}");

@@ -68,7 +68,7 @@ fn fewest_endpoints(seen: &Seen, service: &str, from: usize) -> usize {
 }
 
 /// An app as a Deployment behind its Services, in use.
-async fn in_use(scenario: &Scenario, app: &App) {
+pub async fn in_use(scenario: &Scenario, app: &App) {
     let parts =
         [app.service("stable"), app.service("canary"), app.virtual_service(), deployment(app)];
     scenario.user.apply(&list(&parts)).await;
@@ -80,7 +80,8 @@ async fn in_use(scenario: &Scenario, app: &App) {
         .await;
 }
 
-async fn until_empty(scenario: &Scenario, name: &str) {
+/// Waits until the Deployment has no pods.
+pub async fn until_empty(scenario: &Scenario, name: &str) {
     scenario
         .until("the Deployment to be without pods", |seen| {
             let deployment = seen.get("Deployment", name);

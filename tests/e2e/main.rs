@@ -32,6 +32,7 @@ mod deadline;
 mod examples;
 mod invalid;
 mod leaders;
+mod migration;
 mod overtaken;
 mod pipelines;
 mod promql;

@@ -112,7 +112,8 @@ fn template_notes(object: &Value, notes: &Notes) {
 /// Whether an autoscaler aims at this Deployment.
 pub fn aims_at(scaler: &Value, deployment: &str) -> bool {
     let target = &scaler["spec"]["scaleTargetRef"];
-    target["kind"] == "Deployment" && target["name"] == deployment
+    let apps = target["apiVersion"].as_str().is_none_or(|version| version.starts_with("apps/"));
+    apps && target["kind"] == "Deployment" && target["name"] == deployment
 }
 
 /// An autoscaler that aims at the Rollout in place of the Deployment.

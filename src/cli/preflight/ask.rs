@@ -24,6 +24,10 @@ use crate::{
 /// The longest that a Prometheus may take to answer a person.
 const PATIENCE: crate::api::Duration = crate::api::Duration::from_secs(10);
 
+/// How errors begin that say nothing of the query: nobody answered from here.
+const SILENCE: [&str; 5] =
+    ["cannot reach", "no answer from", "did not answer", "cannot be made", "cannot be set up"];
+
 /// Asks the queries of a run.
 pub async fn queries(
     place: &str,
@@ -86,11 +90,10 @@ async fn answer(
         Reading::Vector { values, .. } if values.is_empty() => Answer::NoData(String::new()),
         Reading::Vector { values, .. } => Answer::Data(numbers(&values)),
         Reading::NoData(why) => Answer::NoData(why),
-        // Whoever answers says with which status, or what is wrong with the query.
-        Reading::Error(why) if why.contains("answered") || why.contains("status") => {
-            Answer::Error(why)
+        Reading::Error(why) if SILENCE.iter().any(|words| why.contains(words)) => {
+            Answer::NotAsked(why)
         }
-        Reading::Error(why) => Answer::NotAsked(why),
+        Reading::Error(why) => Answer::Error(why),
         _ => Answer::NotAsked("its provider is no query".to_owned()),
     }
 }
