@@ -312,17 +312,9 @@ fn what_is_converted_from_others_can_be_released() {
         ("argo-subsets", false),
         ("argo-blue-green", false),
         ("flagger-canary", true),
-        ("flagger-ab", false),
         ("deployment", false),
     ] {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("converted").join(name);
-        let input = format!("tests/migration/{name}.yaml");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        let folder = folder.display().to_string();
-        let output = command.args(["convert", &input, "--output-dir", &folder]).output();
-        let output = output.expect("the plugin");
-        assert_eq!(code(&output), 0, "{name}: {}", text(&output.stderr));
+        let folder = converted(name);
         let (code, told, errors) = simulate(&[&folder]);
         assert_eq!(code, 0, "{name}: {told}{errors}");
         assert!(told.contains(" 0 lost without an answer"), "{name}: {told}");
@@ -331,4 +323,22 @@ fn what_is_converted_from_others_can_be_released() {
             assert_eq!(code, 4, "{name}: {told}{errors}");
         }
     }
+    // Nobody has the header on the simulated cluster: no data is no success, and a person decides.
+    let folder = converted("flagger-ab");
+    let (code, told, errors) = simulate(&[&folder, "--limit", "2h"]);
+    assert_eq!(code, 6, "{told}{errors}");
+    assert!(told.contains("no data") && told.contains(" 0 lost without an answer"), "{told}");
+}
+
+/// The folder with what an example of others becomes.
+fn converted(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("converted").join(name);
+    let folder = folder.display().to_string();
+    let input = format!("tests/migration/{name}.yaml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.args(["convert", &input, "--output-dir", &folder]).output();
+    let output = output.expect("the plugin");
+    assert_eq!(code(&output), 0, "{name}: {}", text(&output.stderr));
+    folder
 }

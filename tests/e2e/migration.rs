@@ -97,7 +97,7 @@ fn a_preflight_finds_what_is_in_the_way() {
         let told = user.sluice(&line).await.expect("a preflight");
         for sentence in [
             "web: nothing is in the way of a release",
-            "metric one: has data now: 1",
+            "metric one: has data now: [1]",
             "metric job: can be created (dry run)",
             "sluice-system/sluice may do all that a release needs",
             "you may promote, promotefull, abort",

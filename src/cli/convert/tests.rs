@@ -208,7 +208,8 @@ fn shown(all: &[Converted]) -> String {
 
 #[test]
 fn a_rollout_of_argo_keeps_its_meaning() {
-    let all = of(example("argo-canary"));
+    let instance = "labels: {team: shop, argo-rollouts.argoproj.io/controller-instance-id: one}";
+    let all = of(&example("argo-canary").replace("labels: {team: shop}", instance));
     let rollout = find(&all, "Rollout", "checkout");
     let canary = &rollout["spec"]["strategy"]["canary"];
     assert_eq!(rollout["spec"]["progressDeadlineAbort"], false, "Argo's default is written out");

@@ -160,8 +160,9 @@ fn bounds(name: &str, from: &mut Node) -> Option<Value> {
 fn builtin(notes: &Notes, path: &str, name: &str) -> Option<String> {
     let filter = r#"reporter="destination",destination_workload_namespace="{{ namespace }}",destination_workload=~"{{ target }}""#;
     match name {
+        // vector(0): a revision that answers nothing but errors has no series of good answers.
         "request-success-rate" => Some(format!(
-            "sum(rate(istio_requests_total{{{filter},response_code!~\"5.*\"}}[{{{{ interval }}}}]))\n/\nsum(rate(istio_requests_total{{{filter}}}[{{{{ interval }}}}])) * 100"
+            "(sum(rate(istio_requests_total{{{filter},response_code!~\"5.*\"}}[{{{{ interval }}}}])) or vector(0))\n/\nsum(rate(istio_requests_total{{{filter}}}[{{{{ interval }}}}])) * 100"
         )),
         "request-duration" => Some(format!(
             "histogram_quantile(0.99, sum(rate(istio_request_duration_milliseconds_bucket{{{filter}}}[{{{{ interval }}}}])) by (le))"
