@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    adoption::{in_use, until_empty},
-    app::App,
+    adoption::{endpoints, fewest_endpoints, in_use, until_empty},
+    app::{App, list},
     scenario::scenario,
     support::package,
 };
@@ -134,5 +134,48 @@ fn what_was_converted_is_accepted_and_becomes_healthy() {
         let manifests = converted.expect("convert");
         user.apply(&manifests).await;
         scenario.until_released("web").await;
+    });
+}
+
+/// As docs/migrate-from-argo.md has it, with pods as Argo Rollouts labels them.
+#[test]
+fn the_change_over_from_argo_rollouts_loses_no_endpoint() {
+    scenario("plugin-from-argo", async |scenario| {
+        let user = &scenario.user;
+        let app = App::new("web", "[{setWeight: 20}]");
+        let rollout: Value = serde_json::from_str(&app.rollout()).expect("JSON");
+        let mut template = rollout["spec"]["template"].clone();
+        template["metadata"]["labels"]["rollouts-pod-template-hash"] = json!("6bf7b9");
+        let labels = template["metadata"]["labels"].clone();
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web-6bf7b9"},
+            "spec": {"replicas": 3, "selector": {"matchLabels": labels}, "template": template},
+        });
+        let service = |role: &str| {
+            let mut service: Value = serde_json::from_str(&app.service(role)).expect("JSON");
+            service["spec"]["selector"] = labels.clone();
+            service.to_string()
+        };
+        let parts = [service("stable"), service("canary"), app.virtual_service(), set.to_string()];
+        user.apply(&list(&parts)).await;
+        scenario
+            .until("Argo's pods to serve", |seen| {
+                let ready = endpoints(seen.all("EndpointSlice"), "web-stable").len();
+                (ready == 3).then_some(())
+            })
+            .await;
+
+        let patch = r#"[{"op":"remove","path":"/spec/selector/rollouts-pod-template-hash"}]"#;
+        for service in ["web-stable", "web-canary"] {
+            let line = format!("patch service {service} --type json -p {patch}");
+            user.kubectl(&line, "").await.expect("kubectl patch");
+        }
+        let rollout = app.rollout();
+        user.run(plugin(), &["preflight", "-f", "-"], &rollout).await.expect("a preflight");
+        user.apply(&rollout).await;
+        scenario.until_released("web").await;
+        user.kubectl("delete replicaset web-6bf7b9", "").await.expect("kubectl delete");
+        let fewest = fewest_endpoints(&scenario.seen(), "web-stable", 3);
+        assert!(fewest >= 3, "the stable Service once had {fewest} of 3 endpoints");
     });
 }
