@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::{api::REVISION_LABEL, traffic::istio::host::service_of};
 
 /// How releases of the Deployment shall go.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Shape {
     /// Pods are replaced a few at a time.
     #[default]

@@ -181,6 +181,9 @@ mod tests {
         flags: Flags,
     }
 
+    /// A change of the scene, flags, and what is said.
+    type Case = (fn(&mut Scene), &'static str, &'static str);
+
     fn deployment(name: &str) -> Value {
         json!({
             "kind": "Deployment", "metadata": {"name": name},
@@ -215,8 +218,9 @@ mod tests {
 
     /// What `adopt` says to a scene.
     fn said(scene: &Scene, line: &str) -> Result<Vec<String>, String> {
-        let flags = Line::try_parse_from(format!("x web {line}").split_whitespace()).unwrap().flags;
-        let chosen = shape::choose(scene, &flags, None)?;
+        let line = format!("x web {line}");
+        let line = Line::try_parse_from(line.split_whitespace()).map_err(|e| e.to_string())?;
+        let chosen = shape::choose(scene, &line.flags, None)?;
         Ok(obstacles(scene, "web", &chosen))
     }
 
@@ -243,7 +247,7 @@ mod tests {
     fn what_is_in_the_way_is_said_with_the_next_step() {
         let rollout = |spec: Value| json!({"metadata": {"name": "old"}, "spec": spec});
         let aimed = json!({"kind": "Deployment", "name": "web"});
-        let cases: [(fn(&mut Scene), &str, &str); 9] = [
+        let cases: [Case; 9] = [
             (
                 |scene| {
                     scene.autoscalers.push(json!({"metadata": {"name": "h"},

@@ -13,7 +13,7 @@ pub enum What {
     ArgoTemplate,
     /// A Canary of Flagger.
     Canary,
-    /// A MetricTemplate of Flagger.
+    /// A `MetricTemplate` of Flagger.
     MetricTemplate,
     /// A Deployment.
     Deployment,

@@ -120,7 +120,7 @@ pub fn convert(sources: &[Source]) -> Result<Vec<Converted>, Vec<String>> {
         let objects = match document.what {
             What::ArgoTemplate => {
                 let (object, found) = templates.remove(&index).unwrap_or_default();
-                found.into_iter().for_each(|note| notes.push(note));
+                notes.extend(found);
                 object.into_iter().collect()
             }
             What::ArgoRollout => vec![argo::rollout(node(), &empty)],
@@ -135,7 +135,7 @@ pub fn convert(sources: &[Source]) -> Result<Vec<Converted>, Vec<String>> {
             }
             What::MetricTemplate => {
                 let found = metric_notes.remove(&index).unwrap_or_default();
-                found.into_iter().for_each(|note| notes.push(note));
+                notes.extend(found);
                 Vec::new()
             }
             What::Deployment if !foreign => {

@@ -60,6 +60,13 @@ impl Notes {
         }
     }
 
+    /// Adds entries, each once.
+    pub fn extend(&self, notes: Vec<Note>) {
+        for note in notes {
+            self.push(note);
+        }
+    }
+
     /// All entries so far; none are left.
     pub fn take(&self) -> Vec<Note> {
         std::mem::take(&mut *self.0.borrow_mut())

@@ -42,10 +42,10 @@ fn comments(converted: &Converted) -> String {
         format!("# {}: {}{colon}{text}\n", note.fate.as_str(), note.path)
     });
     let lines: String = lines.collect();
-    match lines.is_empty() {
-        true => lines,
-        false => format!("# From {} ({}):\n{lines}", converted.subject, converted.place),
+    if lines.is_empty() {
+        return lines;
     }
+    format!("# From {} ({}):\n{lines}", converted.subject, converted.place)
 }
 
 /// The whole list, for people: what has no equal last, since it asks for something to be done.

@@ -116,20 +116,13 @@ const STRANGER: &str = "fieldThatNobodyKnows";
 
 /// Where the field of a pointer stands, as the list writes it.
 fn path(pointer: &str) -> String {
-    let mut text = String::new();
-    for part in pointer.split('/').skip(1) {
+    pointer.split('/').skip(1).fold(String::new(), |above, part| {
         let part = part.replace("~1", "/").replace("~0", "~");
-        if part.parse::<usize>().is_ok() {
-            text.push_str(&format!("[{part}]"));
-        } else if text.is_empty() {
-            text = part;
-        } else if part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-            text.push_str(&format!(".{part}"));
-        } else {
-            text.push_str(&format!("[{part}]"));
+        match part.parse::<usize>() {
+            Ok(index) => format!("{above}[{index}]"),
+            Err(_) => node::below(&above, &part),
         }
-    }
-    text
+    })
 }
 
 /// Whether the list names the field, or something that holds it.

@@ -128,20 +128,17 @@ pub async fn run(session: &mut Session<'_>, flags: &Flags) -> Result<Exit, Failu
 }
 
 fn text(name: &str, checks: &[Check], style: Style) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for check in checks {
         let level = style.paint(check.level.paint(), &format!("{:<11}", check.level.as_str()));
-        text.push_str(&format!("{level}  {:<17}  {}\n", check.about, check.text));
+        lines.push(format!("{level}  {:<17}  {}", check.about, check.text));
         if !check.next.is_empty() {
-            text.push_str(&format!(
-                "{:32}{}\n",
-                "",
-                style.paint(Paint::Bold, &format!("Next: {}", check.next))
-            ));
+            let next = style.paint(Paint::Bold, &format!("Next: {}", check.next));
+            lines.push(format!("{:32}{next}", ""));
         }
     }
-    text.push_str(&format!("{name}: {}\n", summary(checks)));
-    text
+    lines.push(format!("{name}: {}\n", summary(checks)));
+    lines.join("\n")
 }
 
 fn summary(checks: &[Check]) -> String {

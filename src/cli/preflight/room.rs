@@ -1,4 +1,4 @@
-//! Whether ResourceQuotas have room for the pods of a release. Pure.
+//! Whether `ResourceQuotas` have room for the pods of a release. Pure.
 
 use serde_json::Value;
 

@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub autoscalers: Vec<Value>,
     /// PodDisruptionBudgets of the namespace.
     pub budgets: Vec<Value>,
-    /// ResourceQuotas of the namespace.
+    /// `ResourceQuotas` of the namespace.
     pub quotas: Vec<Value>,
     /// The queries of its analysis, and their answers.
     pub queries: Vec<Answered>,

@@ -41,7 +41,9 @@ pub fn canary(mut from: Node, empty: &Empty) -> Value {
     if let Some(node) = from.take("analysis") {
         background(node, &list.starts, &mut to, empty);
     }
-    put(&mut to, "steps", (!list.steps.is_empty()).then(|| Value::Array(list.steps)));
+    if !list.steps.is_empty() {
+        to.insert("steps".into(), Value::Array(list.steps));
+    }
     Value::Object(to)
 }
 

@@ -220,7 +220,8 @@ fn range(mut from: Node, defaults: &BTreeMap<String, String>) -> Option<Value> {
     for name in ["start", "end"] {
         from.take(name).map(Node::keep);
     }
-    let step = from.take("step").and_then(|node| time(node, defaults)).unwrap_or(json!("1m"));
+    let step =
+        from.take("step").and_then(|node| time(node, defaults)).unwrap_or_else(|| json!("1m"));
     Some(json!({"lookback": back.to_string(), "step": step}))
 }
 

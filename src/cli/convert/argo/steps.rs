@@ -53,17 +53,12 @@ fn step(mut from: Node, routed: bool, empty: &Empty) -> Option<Value> {
     }
     if let Some(node) = from.take("analysis") {
         let (path, notes) = (node.path().to_owned(), node.notes().clone());
-        return Some(match analysis::analysis(node, empty) {
-            Some(analysis) => json!({"analysis": analysis}),
-            None => {
-                analysis::instead(
-                    &notes,
-                    &path,
-                    "a pause without an end stands here: a person decides",
-                );
-                json!({"pause": {}})
-            }
-        });
+        if let Some(analysis) = analysis::analysis(node, empty) {
+            return Some(json!({"analysis": analysis}));
+        }
+        let pause = "a pause without an end stands here: a person decides";
+        analysis::instead(&notes, &path, pause);
+        return Some(json!({"pause": {}}));
     }
     for (name, why) in [
         (

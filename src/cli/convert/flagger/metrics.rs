@@ -1,4 +1,4 @@
-//! Metrics and MetricTemplates: one AnalysisTemplate for each Canary.
+//! Metrics and `MetricTemplates`: one AnalysisTemplate for each Canary.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -11,7 +11,7 @@ use crate::cli::convert::{
     node::{Fate, Node, Notes, carry_all, put},
 };
 
-/// A MetricTemplate.
+/// A `MetricTemplate`.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Its query, in Flagger's words.
@@ -20,7 +20,7 @@ pub struct Source {
     pub provider: Option<Map<String, Value>>,
 }
 
-/// Reads a MetricTemplate.
+/// Reads a `MetricTemplate`.
 pub fn source(mut object: Node) -> Option<((String, String), Source)> {
     let metadata = metadata(&mut object);
     let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
@@ -104,7 +104,7 @@ pub fn metric(
     let mut prometheus = provider;
     prometheus.insert(
         "query".into(),
-        json!(ours(release, &query, &window, used(&query, variables), &path)),
+        json!(ours(release, &query, &window, &used(&query, variables), &path)),
     );
     let mut to = Map::new();
     to.insert("name".into(), json!(name));
@@ -182,7 +182,7 @@ static WORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}").ok());
 
 /// The query with arguments of ours, of the newest revision alone.
-fn ours(release: &Release, query: &str, window: &str, variables: Value, path: &str) -> String {
+fn ours(release: &Release, query: &str, window: &str, variables: &Value, path: &str) -> String {
     let note = |text: String| release.notes.add(Fate::Changed, path, text);
     let (Some(workload), Some(word)) = (WORKLOAD.as_ref(), WORD.as_ref()) else {
         return query.to_owned();

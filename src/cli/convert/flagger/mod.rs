@@ -22,7 +22,7 @@ use super::{
 
 /// What is known of the other documents.
 pub struct Around<'a> {
-    /// MetricTemplates by namespace (empty where none is said) and name.
+    /// `MetricTemplates` by namespace (empty where none is said) and name.
     pub sources: &'a BTreeMap<(String, String), Source>,
     /// The Deployments.
     pub deployments: &'a [Value],
