@@ -13,7 +13,7 @@ crds: ## Writes crds/ from src/api
 	cargo run --quiet --locked -- crds crds
 
 golden: crds ## Regenerates all generated files and transcripts; review the diff
-	SLUICE_GOLDEN=1 cargo test --quiet --locked --test scenarios
+	SLUICE_GOLDEN=1 cargo test --quiet --locked --test scenarios --test console --test reference
 
 chaos: ## Random lives with faults: make chaos SEEDS=1..5000
 	SLUICE_CHAOS_SEEDS=$(SEEDS) cargo test --locked --test chaos lives
@@ -27,6 +27,7 @@ demo: ## Runs good and bad releases on a control plane of its own; needs Go and 
 e2e: ## Tests on a real control plane and a real Prometheus; needs Go and kubectl
 	tests/cluster/build.sh
 	hack/prometheus.sh
+	tests/lua/build.sh
 	cargo test --locked --test e2e -- --test-threads=4
 
 survival: ## Releases while controllers, API server and etcd are killed; needs Go and kubectl, and the machine for itself
@@ -41,5 +42,5 @@ bench: ## Counts API calls and times releases on the real control plane
 	cargo test --locked --release --test bench
 	cargo bench --locked --bench simulation
 
-judge-bench: ## False alarms of the judges, and how soon they find a bad canary; some minutes
+judge-bench: ## False alarms of the judges, and how soon they find a bad canary; a quarter of an hour on two cores
 	cargo bench --locked --bench judge

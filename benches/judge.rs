@@ -1,6 +1,7 @@
 //! False alarms, and how soon a bad canary is found: the judges against the rules that people
 //! use, on simulated releases of half an hour. Prints a table; `JUDGE_SEED` changes the noise,
-//! `JUDGE_RUNS` how many healthy releases a cell has (default 2000).
+//! `JUDGE_RUNS` how many healthy releases a cell has (default 2000), and `JUDGE_PART` is one of
+//! `healthy`, `bad`, `latency` for that part alone.
 
 #[path = "judge/judges.rs"]
 mod judges;
@@ -19,15 +20,33 @@ fn main() {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
     };
     let (seed, runs) = (setting("JUDGE_SEED", 1), setting("JUDGE_RUNS", 2000));
-    println!("Seed {seed}, {runs} healthy and {} bad releases a cell.\n", runs.div_ceil(4));
-    println!("{}", report::steps());
-    let (healthy, worst) = report::false_alarms(seed, runs);
-    println!("{healthy}");
-    let (bad, mut bars) = report::effects(seed, runs.div_ceil(4));
-    println!("{bad}");
-    println!("{}", report::latency(seed, runs.div_ceil(4)));
-    let name = "false alarms in the worst cell within the model, %".to_owned();
-    bars.insert(0, report::Bar { name, most: 1.0, found: worst });
+    let part = std::env::var("JUDGE_PART").unwrap_or_default();
+    let wanted = |name: &str| part.is_empty() || part == name;
+    let bad = runs.div_ceil(4);
+    println!("Seed {seed}, {runs} healthy and {bad} bad releases a cell.\n");
+    let mut bars = Vec::new();
+    let worst = |what: &str, found: f64| {
+        let name = format!("false alarms of {what} in the worst cell within the model, %");
+        report::Bar { name, most: 1.0, found }
+    };
+    let (text, bar) = report::steps();
+    println!("{text}");
+    bars.push(bar);
+    if wanted("healthy") {
+        let (text, found) = report::false_alarms(seed, runs);
+        println!("{text}");
+        bars.push(worst("errors", found));
+    }
+    if wanted("bad") {
+        let (text, more) = report::effects(seed, bad);
+        println!("{text}");
+        bars.extend(more);
+    }
+    if wanted("latency") {
+        let (text, found) = report::latency(seed, runs, bad);
+        println!("{text}");
+        bars.push(worst("latency", found));
+    }
     println!("### Bars\n\n| | at most | found |\n|---|---|---|");
     for bar in &bars {
         println!("| {} | {:.3} | {:.3} |", bar.name, bar.most, bar.found);

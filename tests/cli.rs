@@ -342,3 +342,16 @@ fn converted(name: &str) -> String {
     assert_eq!(code(&output), 0, "{name}: {}", text(&output.stderr));
     folder
 }
+
+#[test]
+fn a_simulation_says_what_can_be_found() {
+    let written = "compare:\n                  requests: http_requests_total{app=\"shop\"}\n                  label: version";
+    let folder = edited("outlook", "tests/linting/good", "rollout.yaml", written, "compare: {}");
+    let good = folder.display().to_string();
+    let (code, told, errors) = simulate(&[&good, "--requests", "500/min", "--errors", "1%"]);
+    assert_eq!(code, 0, "{told}{errors}");
+    let outlook = "\nOutlook: metric errors: a doubling cannot be found in 40 min at this traffic; 3 times as many can, after 17 min\n";
+    assert!(told.contains(outlook), "{told}");
+    let (_, told, _) = simulate(&["examples/canary"]);
+    assert!(!told.contains("Outlook"), "{told}");
+}

@@ -238,6 +238,10 @@ fn examples() -> Vec<(String, Value)> {
     while let Some(folder) = folders.pop() {
         for file in fs::read_dir(folder).expect("a folder") {
             let path = file.expect("a file").path();
+            // What pipelines read is theirs: tests/pipelines.rs.
+            if path.ends_with("pipelines") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|kind| kind == "yaml")

@@ -31,8 +31,8 @@ const NOISES: [(&str, Noise, i32); 7] = [
     ("incident, stable seen 15 s late", Noise::Incident, -15),
 ];
 
-/// The cost of a step.
-pub fn steps() -> String {
+/// The cost of a step, and the bar for it.
+pub fn steps() -> (String, Bar) {
     let params = params();
     let counts = |requests, errors| Counts { requests, errors };
     let interval = Interval {
@@ -50,12 +50,15 @@ pub fn steps() -> String {
         canary: slow(3),
         stable: slow(3),
         minute: vec![slow(2); 10],
+        pods: latency::Pods { canary: 1, stable: 10 },
     };
     let mut state = latency::State::new(8);
     let latency = cost(2000, || state = latency::step(&state, &interval, &params).0);
-    format!(
+    let text = format!(
         "One step on this machine, CPU: errors {errors:.1?}, latency with 8 bounds at 5,000 requests a minute {latency:.1?}.\n"
-    )
+    );
+    let found = errors.max(latency).as_secs_f64() * 1e6;
+    (text, Bar { name: "a step, microseconds of CPU".to_owned(), most: 50.0, found })
 }
 
 fn cost(times: u32, mut body: impl FnMut()) -> Duration {
@@ -262,8 +265,9 @@ fn bars_of(name: &str, truth: Truth, base: f64, effects: &[Effect]) -> Vec<Bar> 
     }
 }
 
-/// Latency: false alarms, and how soon a slower canary is found.
-pub fn latency(seed: u64, runs: u64) -> String {
+/// Latency: false alarms, and how soon a slower canary is found. Returns the table and the worst of
+/// the healthy cells.
+pub fn latency(seed: u64, healthy: u64, bad: u64) -> (String, f64) {
     let cell = |pauses, incident, late, factor| slow::Cell {
         per_minute: 0.0,
         pauses,
@@ -283,18 +287,21 @@ pub fn latency(seed: u64, runs: u64) -> String {
     ];
     let names: Vec<&str> = columns.iter().map(|column| column.0).collect();
     let mut text = format!(
-        "### Latency\n\nBuckets of 50, 100, 250, 500, 1000 ms; weights of 5 to 50 %; {runs} releases a cell: alarms, % / median seconds over all releases.\n\n| requests a minute | {} |\n|---|{}\n",
+        "### Latency\n\nBuckets of 50, 100, 250, 500, 1000 ms; weights of 5 to 50 %; {healthy} healthy and {bad} slow releases a cell: alarms, % / median seconds over all releases.\n\n| requests a minute | {} |\n|---|{}\n",
         names.join(" | "),
         "---|".repeat(names.len())
     );
+    let mut worst = 0.0_f64;
     for per_minute in [50.0, 500.0, 5000.0] {
         let mut row = Vec::new();
         for (_, cell) in columns {
             let cell = slow::Cell { per_minute, ..cell };
+            let runs = if cell.factor <= 1.0 { healthy } else { bad };
             let alarms = spread(runs, |run| cell.alarm(seed.wrapping_mul(999_983) + run));
             let all: Vec<_> = alarms.into_iter().map(|alarm| (alarm, 0)).collect();
             let effect = Effect::of(&all);
             if cell.factor <= 1.0 {
+                worst = worst.max(effect.found);
                 row.push(format!("{:.2}", effect.found));
             } else {
                 let median = effect.median.map_or_else(|| "-".to_owned(), |m| m.to_string());
@@ -303,5 +310,5 @@ pub fn latency(seed: u64, runs: u64) -> String {
         }
         let _ = writeln!(text, "| {per_minute} | {} |", row.join(" | "));
     }
-    text
+    (text, worst)
 }

@@ -3,7 +3,7 @@
 
 use sluice::analysis::judge::{
     Params,
-    latency::{Interval, Slow, State, step},
+    latency::{Interval, Pods, Slow, State, step},
     parameters::{Parameters, Tolerate},
 };
 use statrs::function::erf::erfc;
@@ -132,6 +132,7 @@ impl Cell {
                 canary: of_canary,
                 stable: of_stable,
                 minute: told.unwrap_or_default(),
+                pods: Pods { canary: 1, stable: 10 },
             };
             state = step(&state, &interval, &params).0;
             if state.alarmed {

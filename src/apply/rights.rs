@@ -2,9 +2,20 @@
 //!
 //! In: what the API server says with 403. Out: which verb on what is missing, and where to grant it.
 
+/// What the admission plugin OwnerReferencesPermissionEnforcement says; it names no verb.
+const OWNED: &str = "cannot set blockOwnerDeletion";
+
+/// The right that it asks for.
+const OWNS: &str = "the controller may not update rollouts/finalizers and analysisruns/finalizers of \
+    sluice.dev, without which it cannot own what it creates here; grant it this verb, as \
+    config/rbac/controller.yaml does (config/namespaced for one namespace)";
+
 /// The missing right that `text` tells of, if it is that: 403 is also the answer of quotas and of
 /// admission webhooks, whose own words say more.
 pub fn missing(text: &str) -> Option<String> {
+    if text.contains(OWNED) {
+        return Some(OWNS.to_owned());
+    }
     let (_, text) = text.split_once("User \"")?;
     let (user, text) = text.split_once("\" cannot ")?;
     let (verb, text) = text.split_once(" resource \"")?;
@@ -56,6 +67,15 @@ mod tests {
         let all = "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\" at \
             the cluster scope";
         assert!(missing(all).unwrap().contains("may not list pods in all namespaces"));
+    }
+
+    #[test]
+    fn the_right_to_own_is_named() {
+        let said = missing(
+            "replicasets.apps \"a\" is forbidden: cannot set blockOwnerDeletion if an \
+            ownerReference refers to a resource you can't set finalizers on: , <nil>",
+        );
+        assert!(said.unwrap().contains("may not update rollouts/finalizers"));
     }
 
     #[test]

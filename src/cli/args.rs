@@ -7,8 +7,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use crate::api::Duration;
 
 use super::{
-    adopt, completion, convert, exit, explain, judge, plan, preflight, release, simulate,
-    status::Goal,
+    adopt, backtest, completion, convert, exit, explain, judge, lint, plan, preflight, release,
+    simulate, status::Goal,
 };
 
 /// The plugin's command line.
@@ -89,6 +89,11 @@ pub enum Verb {
     Release(release::Flags),
     /// Compares canary and stable in a file of counts, after every interval; needs no cluster
     Judge(judge::Flags),
+    /// Replays the comparison over the past of a Prometheus: false alarms of quiet times, and when bad
+    /// releases would have been caught
+    Backtest(Box<backtest::Flags>),
+    /// Checks manifests: schema, references, queries, conditions; needs no cluster
+    Lint(lint::Flags),
     /// Prints the script that completes this command line in a shell
     #[command(after_help = completion::HELP)]
     Completion(completion::Flags),
@@ -140,6 +145,13 @@ pub enum Output {
     Name,
 }
 
+/// The formats of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON document
+    Json,
+}
+
 /// `status`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("waits").args(["watch", "goal"])))]
@@ -159,11 +171,11 @@ pub struct Status {
     pub timeout: Option<Duration>,
     /// JSON: one object, or while waiting one on a line for each change
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<StatusOutput>,
-    /// Adds a summary in Markdown to this file at the end, for example "$GITHUB_STEP_SUMMARY"
+    pub output: Option<Format>,
+    /// Adds a summary in Markdown to this file at the end, for example `"$GITHUB_STEP_SUMMARY"`
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
-    /// Writes a JUnit file at the end: the release and each metric as test cases
+    /// Writes a `JUnit` file at the end: the release and each metric as test cases
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 }
@@ -171,15 +183,8 @@ pub struct Status {
 impl Status {
     /// What to wait for, if at all.
     pub fn goal(&self) -> Option<Goal> {
-        self.goal.or(self.watch.then_some(Goal::Turn))
+        self.goal.or_else(|| self.watch.then_some(Goal::Turn))
     }
-}
-
-/// The formats of `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StatusOutput {
-    /// JSON
-    Json,
 }
 
 /// `set`.
@@ -228,12 +233,12 @@ pub struct History {
     pub revision: Option<i64>,
     /// Format of the output
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<Format>,
+    pub output: Option<Encoding>,
 }
 
 /// JSON or YAML.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum Encoding {
     /// JSON
     Json,
     /// YAML
@@ -370,6 +375,10 @@ mod tests {
             "x release rollout/web --force --wait-timeout 5m",
             "x preflight web --prometheus-url http://localhost:9090 -o json",
             "x preflight -f rollout.yaml --controller-service-account sluice/sluice",
+            "x backtest rollout.yaml templates --metric errors --arg service=shop --prometheus-url http://p",
+            "x backtest --requests a --errors b --quiet 14d..7d --bad 1d..2h --label v --report r.svg",
+            "x lint rollout.yaml templates -o sarif",
+            "x lint - --cluster --prometheus-url http://p -o github",
             "x version",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
@@ -407,6 +416,12 @@ mod tests {
             "x release",
             "x preflight",
             "x preflight web --controller-service-account sluice",
+            "x lint",
+            "x lint file -o xml",
+            "x lint file --prometheus-url http://p",
+            "x backtest",
+            "x backtest file --requests a",
+            "x backtest --requests a --quiet yesterday..now",
         ] {
             let code = parse(line).err().map(|error| error.exit_code());
             assert_eq!(code, Some(i32::from(exit::Exit::Usage.code())), "{line}");

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::api::Rollout;
 
 use super::{
-    args::{StatusOutput, rollout_name},
+    args::{Format, rollout_name},
     exit::{Exit, Failure},
     session::Session,
     snapshot::{self, unread},
@@ -30,7 +30,7 @@ pub struct Flags {
     pub all: bool,
     /// Format of the output; default: text
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<StatusOutput>,
+    pub output: Option<Format>,
 }
 
 /// Shows the log.
@@ -80,7 +80,9 @@ pub async fn run(session: &mut Session<'_>, flags: &Flags) -> Result<Exit, Failu
         }
         let phase = rollout.status.as_ref().and_then(|status| status.phase);
         let now = style.paint(style::phase(phase), &state::line(rollout));
-        text.push_str(&format!("Now: {now}\n"));
+        text.push_str("Now: ");
+        text.push_str(&now);
+        text.push('\n');
         if let Some(next) = state::next_step(rollout) {
             text.push_str(&style.paint(Paint::Bold, &format!("Next: {next}\n")));
         }

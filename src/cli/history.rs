@@ -7,7 +7,7 @@ use crate::api::{Outcome, ReleaseRecord, Rollout};
 
 use super::{
     age::{age, span},
-    args::{Format, History},
+    args::{Encoding, History},
     exit::{Exit, Failure},
     get::encode,
     session::Session,
@@ -33,7 +33,7 @@ pub async fn run(session: &mut Session<'_>, args: &History) -> Result<Exit, Fail
         return Err(Failure::plain(text));
     }
     let text = match args.output {
-        Some(format) => encode(&json!(releases), format == Format::Json)?,
+        Some(format) => encode(&json!(releases), format == Encoding::Json)?,
         None if releases.is_empty() => format!("{}: no release yet\n", args.name),
         None => table(&rollout, &releases, (session.clock)(), session.terminal.style),
     };

@@ -3,6 +3,9 @@
 //! In: texts with YAML or JSON documents. Out: [`Manifests`], ready for a simulated cluster, or all
 //! that is wrong, each in a sentence with file, document and field. Pure but for [`sources`].
 
+mod analyses;
+mod comparisons;
+mod documents;
 mod fields;
 mod kustomize;
 mod queries;
@@ -17,69 +20,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{
-    api::Rollout,
-    sim::api::{
-        Resource, Store, resource,
-        store::{Time, writer},
-    },
-};
+use crate::{api::Rollout, sim::api::resource};
 
-pub use queries::Measured;
-pub(in crate::cli) use queries::requests;
-
-/// The kinds that make a difference.
-const USED: [&Resource; 14] = [
-    &resource::ROLLOUT,
-    &resource::DEPLOYMENT,
-    &resource::SERVICE_ACCOUNT,
-    &resource::RESOURCE_QUOTA,
-    &resource::LIMIT_RANGE,
-    &resource::PRIORITY_CLASS,
-    &resource::ANALYSIS_TEMPLATE,
-    &resource::CLUSTER_ANALYSIS_TEMPLATE,
-    &resource::VIRTUAL_SERVICE,
-    &resource::DESTINATION_RULE,
-    &resource::SERVICE,
-    &resource::SECRET,
-    &resource::CONFIG_MAP,
-    &resource::NAMESPACE,
-];
-
-/// Kinds that lie beside them in many people's folders and make none.
-const SKIPPED: [&str; 28] = [
-    "AuthorizationPolicy",
-    "Certificate",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "CustomResourceDefinition",
-    "EnvoyFilter",
-    "ExternalSecret",
-    "Gateway",
-    "HTTPRoute",
-    "HorizontalPodAutoscaler",
-    "Ingress",
-    "Kustomization",
-    "NetworkPolicy",
-    "PeerAuthentication",
-    "PersistentVolumeClaim",
-    "PodDisruptionBudget",
-    "PodMonitor",
-    "PrometheusRule",
-    "RequestAuthentication",
-    "Role",
-    "RoleBinding",
-    "ServiceEntry",
-    "ServiceMonitor",
-    "Sidecar",
-    "StatefulSet",
-    "StorageClass",
-    "Telemetry",
-    "VerticalPodAutoscaler",
-];
+pub(in crate::cli) use analyses::requests;
+pub use analyses::{Analysis, Argument, Templates, Unresolved, of_rollout};
+pub use comparisons::{Comparison, comparisons};
+pub use documents::{Document, Documents, Unknown, refused};
+pub use queries::{Measured, texts};
+pub use references::{Missing, missing};
 
 /// A text and what it is called.
 #[derive(Clone, Debug)]
@@ -114,14 +64,6 @@ pub struct Manifests {
     pub measured: Vec<Measured>,
     /// What was left out.
     pub notes: Vec<String>,
-}
-
-/// A document of a file.
-struct Document {
-    /// `FILE, document N`.
-    place: String,
-    resource: &'static Resource,
-    object: Value,
 }
 
 /// Reads files, the manifests of folders (as their `kustomization.yaml` has them, if there is one),
@@ -182,15 +124,9 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// All that cannot be read, each in a sentence.
 pub fn objects(sources: &[Source], choice: &Choice) -> Result<Vec<Value>, Vec<String>> {
-    let (mut objects, mut errors) = (Vec::new(), Vec::new());
-    for source in sources {
-        match read(source, choice, &mut Vec::new()) {
-            Ok(found) => objects.extend(found.into_iter().map(|document| document.object)),
-            Err(found) => errors.extend(found),
-        }
-    }
-    stop(&mut errors)?;
-    Ok(objects)
+    let mut found = Documents::read(sources, choice, Unknown::Refuse);
+    stop(&mut found.errors)?;
+    Ok(found.objects())
 }
 
 impl Manifests {
@@ -199,33 +135,30 @@ impl Manifests {
     /// # Errors
     /// All that is wrong, each in a sentence.
     pub fn read(sources: &[Source], choice: &Choice) -> Result<Self, Vec<String>> {
-        let (mut errors, mut notes) = (Vec::new(), Vec::new());
-        let mut documents = Vec::new();
-        let mut skipped = Vec::new();
-        for source in sources {
-            match read(source, choice, &mut skipped) {
-                Ok(found) => documents.extend(found),
-                Err(found) => errors.extend(found),
-            }
-        }
-        if !skipped.is_empty() {
+        let mut notes = Vec::new();
+        let mut found = Documents::read(sources, choice, Unknown::Refuse);
+        let mut errors = std::mem::take(&mut found.errors);
+        if !found.skipped.is_empty() {
             notes.push(format!(
                 "left out, for they make no difference here: {}",
-                skipped.join(", ")
+                found.skipped.join(", ")
             ));
         }
-        for document in &documents {
-            errors.extend(fields::unknown(&document.place, document.resource, &document.object));
-        }
+        errors.extend(found.unknown_fields());
         stop(&mut errors)?;
+        let mut documents = found.all;
         let rollout = chosen(&mut documents, choice, &mut notes).map_err(|error| vec![error])?;
-        errors.extend(refused(&documents));
+        errors.extend(refused(&documents).into_iter().map(|(index, refusal)| {
+            let place = documents.get(index).map(Document::place).unwrap_or_default();
+            format!("{place}: {}", refusal.message)
+        }));
         stop(&mut errors)?;
         let namespace = rollout["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
         let objects: Vec<Value> = documents.into_iter().map(|document| document.object).collect();
         let typed: Rollout =
             serde_json::from_value(rollout.clone()).map_err(|error| vec![error.to_string()])?;
-        errors.extend(references::missing(&typed, &namespace, &objects));
+        let missing = missing(&typed, &namespace, &objects);
+        errors.extend(missing.iter().map(ToString::to_string));
         stop(&mut errors)?;
         let measured = queries::check(&rollout, &typed, &namespace, &objects)?;
         let image = image(&typed, &namespace, &objects);
@@ -253,66 +186,6 @@ fn image(rollout: &Rollout, namespace: &str, objects: &[Value]) -> String {
 
 fn stop(errors: &mut Vec<String>) -> Result<(), Vec<String>> {
     if errors.is_empty() { Ok(()) } else { Err(std::mem::take(errors)) }
-}
-
-/// The documents of one text; items of a List count as documents of their own.
-fn read(
-    source: &Source,
-    choice: &Choice,
-    skipped: &mut Vec<String>,
-) -> Result<Vec<Document>, Vec<String>> {
-    let name = &source.name;
-    let parsed: Vec<Value> = serde_yaml::from_multiple(&source.text)
-        .map_err(|error| vec![format!("{name}: {error}")])?;
-    let (mut documents, mut errors) = (Vec::new(), Vec::new());
-    for (index, value) in parsed.into_iter().enumerate() {
-        let place = format!("{name}, document {}", index + 1);
-        let items = match value["kind"].as_str() {
-            Some("List") => value["items"].as_array().cloned().unwrap_or_default(),
-            _ => vec![value],
-        };
-        for object in items.into_iter().filter(|object| !object.is_null()) {
-            match document(&place, object, choice) {
-                Ok(Some(document)) => documents.push(document),
-                Ok(None) => {}
-                Err(Told::Skipped(name)) => skipped.push(name),
-                Err(Told::Error(error)) => errors.push(error),
-            }
-        }
-    }
-    if errors.is_empty() { Ok(documents) } else { Err(errors) }
-}
-
-enum Told {
-    Skipped(String),
-    Error(String),
-}
-
-fn document(place: &str, mut object: Value, choice: &Choice) -> Result<Option<Document>, Told> {
-    let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
-    let (version, kind) = (text("apiVersion"), text("kind"));
-    let used = resource::of_kind(&version, &kind).filter(|found| USED.contains(found));
-    let Some(resource) = used else {
-        let is_other_rollout = kind == resource::ROLLOUT.kind;
-        if SKIPPED.contains(&kind.as_str()) && !is_other_rollout {
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            return Err(Told::Skipped(format!("{kind} {name}")));
-        }
-        let allowed = USED.map(|used| format!("{} {}", used.api_version(), used.kind)).join(", ");
-        return Err(Told::Error(format!(
-            "{place}: found apiVersion `{version}` and kind `{kind}`, allowed are {allowed}; left out are {}",
-            SKIPPED.join(", ")
-        )));
-    };
-    if object["metadata"]["name"].as_str().is_none_or(str::is_empty) {
-        let error = format!("{place}: {kind}: metadata.name: found none, allowed is a name");
-        return Err(Told::Error(error));
-    }
-    if resource.namespaced && object["metadata"]["namespace"].is_null() {
-        let namespace = choice.namespace.as_deref().unwrap_or("default");
-        object["metadata"]["namespace"] = Value::from(namespace);
-    }
-    Ok(Some(Document { place: place.to_owned(), resource, object }))
 }
 
 /// The Rollout that is meant; the others are left out.
@@ -350,47 +223,19 @@ fn chosen(
     rollout.map(|document| document.object.clone()).ok_or_else(|| "found no Rollout".to_owned())
 }
 
-/// What the API server refuses.
-fn refused(documents: &[Document]) -> Vec<String> {
-    let mut store = Store::new(Time::new(Timestamp::UNIX_EPOCH));
-    let mut errors = Vec::new();
-    for Document { place, resource, object } in documents {
-        if *resource == &resource::NAMESPACE {
-            store.ensure_namespace(object["metadata"]["name"].as_str().unwrap_or_default());
-            continue;
-        }
-        let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
-        let namespace = if resource.namespaced { namespace } else { "" };
-        if resource.namespaced {
-            store.ensure_namespace(namespace);
-        }
-        let created = store.create(&writer("kubectl"), resource, namespace, object.clone());
-        errors.extend(created.err().map(|refusal| format!("{place}: {}", refusal.message)));
-    }
-    errors
-}
-
 /// What the schemas refuse of objects, and fields in them that do not exist; kinds that make no
 /// difference are not looked at.
 pub fn faults(place: &str, objects: &[Value]) -> Vec<String> {
-    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects
-        .iter()
-        .filter(|object| {
-            let text = |field: &str| object[field].as_str().unwrap_or_default();
-            resource::of_kind(text("apiVersion"), text("kind"))
-                .is_some_and(|found| USED.contains(&found))
-        })
-        .collect::<Vec<_>>()});
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
     let source = Source { name: place.to_owned(), text: list.to_string() };
-    let documents = match read(&source, &Choice::default(), &mut Vec::new()) {
-        Ok(documents) => documents,
-        Err(errors) => return errors,
+    let documents = Documents::read(&[source], &Choice::default(), Unknown::Skip);
+    let mut found = documents.errors.clone();
+    found.extend(documents.unknown_fields());
+    let told = |(index, refusal): (usize, crate::sim::api::Refusal)| {
+        let name = documents.all.get(index).map_or("", Document::name);
+        format!("{place}: {name}: {}", refusal.message)
     };
-    let mut found: Vec<String> = documents
-        .iter()
-        .flat_map(|document| fields::unknown(place, document.resource, &document.object))
-        .collect();
-    found.extend(refused(&documents));
+    found.extend(refused(&documents.all).into_iter().map(told));
     found
 }
 

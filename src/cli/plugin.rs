@@ -9,9 +9,9 @@ use crate::api;
 use super::{
     adopt,
     args::{Cli, Plain, Set, Verb},
-    completion, connect, convert,
+    backtest, completion, connect, convert,
     exit::{Exit, Failure},
-    explain, get, history, judge, plan, preflight, promote, release,
+    explain, get, history, judge, lint, plan, preflight, promote, release,
     send::{Order, send},
     session::{Session, Terminal},
     set, simulate, status, undo, version,
@@ -33,6 +33,14 @@ pub async fn run(
         Verb::Convert(flags) => return convert::run(flags, out),
         Verb::Completion(flags) => return completion::run(flags, out),
         Verb::Simulate(flags) => return simulate::run(flags, terminal, out).await,
+        Verb::Backtest(flags) => {
+            let namespace = cli.global.namespace.as_deref();
+            return backtest::run(flags, namespace, terminal, clock(), out).await;
+        }
+        Verb::Lint(flags) => {
+            let namespace = cli.global.namespace.as_deref();
+            return lint::run(flags, namespace, terminal, clock(), out).await;
+        }
         _ => {}
     }
     let connection = connect::connect(&cli.global).await?;
@@ -75,6 +83,14 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::Simulate(flags) => simulate::run(flags, session.terminal, session.out).await,
         Verb::Explain(flags) => explain::run(session, flags).await,
         Verb::Plan(flags) => plan::run(session, flags).await,
+        Verb::Backtest(flags) => {
+            let (namespace, now) = (Some(session.namespace.as_str()), (session.clock)());
+            backtest::run(flags, namespace, session.terminal, now, session.out).await
+        }
+        Verb::Lint(flags) => {
+            let (namespace, now) = (Some(session.namespace.as_str()), (session.clock)());
+            lint::run(flags, namespace, session.terminal, now, session.out).await
+        }
         Verb::Version => {
             session.print(&version::text())?;
             Ok(Exit::Done)

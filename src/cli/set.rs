@@ -129,13 +129,13 @@ async fn write(
 ) -> Result<bool, Failure> {
     // Writing a resource version makes the API server answer 409 unless it is the present one.
     let version = object.resource_version();
-    let mut patch =
+    let mut changes =
         vec![json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version})];
-    patch.extend(edits.iter().map(|edit| {
+    changes.extend(edits.iter().map(|edit| {
         let path = format!("{}/spec/{}/{}/image", holder.template, edit.list, edit.index);
         json!({"op": "add", "path": path, "value": edit.to})
     }));
-    let patch = serde_json::from_value(Value::Array(patch))
+    let patch = serde_json::from_value(Value::Array(changes))
         .map_err(|error| Failure::plain(format!("cannot encode the images: {error}")))?;
     let patch: Patch<()> = Patch::Json(patch);
     let parameters =

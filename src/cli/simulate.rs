@@ -7,11 +7,13 @@ use std::io::Write;
 
 use super::{
     exit::{Exit, Failure},
-    manifests::{self, Choice, Manifests},
+    manifests::{self, Choice, Comparison, Manifests, comparisons},
+    outlook::{Service, parts},
     session::Terminal,
     state,
     trial::{Change, Outcome, Trial, World},
 };
+use crate::analysis::{compare::rules, judge::words};
 use crate::sim::scenario::Users;
 use flags::Output;
 pub use flags::Patience;
@@ -69,6 +71,7 @@ pub async fn play(play: Play<'_>) -> Result<(Report, Vec<String>), Failure> {
     let Play { flags, manifests, change, to } = play;
     let from = manifests.image.clone();
     let name = manifests.rollout.metadata.name.clone().unwrap_or_default();
+    let outlook = outlook(flags, &manifests);
     let own = manifests.measured.iter().flat_map(manifests::Measured::application_metrics);
     let users = Users { metrics: own.collect(), ..flags.users() };
     let versions = (to != from).then(|| (to.clone(), flags.version()));
@@ -105,6 +108,7 @@ pub async fn play(play: Play<'_>) -> Result<(Report, Vec<String>), Failure> {
         requests: trial.requests(),
         warnings,
         notes: manifests.notes,
+        outlook,
         lines: trial.lines(),
     };
     Ok((report, trial.simulation().broken().to_vec()))
@@ -121,6 +125,23 @@ pub fn sound(broken: &[String]) -> Result<(), Failure> {
     let broken = broken.join("; ");
     let text = format!("what must always hold did not; this is a bug in Sluice: {broken}");
     Err(Failure::plain(text))
+}
+
+/// What each comparison can find within the steps.
+fn outlook(flags: &Flags, manifests: &Manifests) -> Vec<String> {
+    let (all, _) = comparisons(&manifests.objects, &manifests.namespace, &[]);
+    let sharing = u32::try_from(all.len()).unwrap_or(u32::MAX);
+    let service = Service {
+        requests: flags.requests.0 / 60.0,
+        rate: flags.errors.0.max(1e-6),
+        dispersion: 1.0,
+    };
+    let says = |comparison: &Comparison| {
+        let params = rules(&comparison.compare(), sharing).ok()?.params;
+        let parts = parts(Some(&manifests.rollout), service, params.release_seconds);
+        Some(format!("metric {}: {}", comparison.metric.name, words::outlook(&parts, &params)))
+    };
+    all.iter().filter_map(says).collect()
 }
 
 /// Lets the release go on until it has ended, or until `--limit`.

@@ -32,13 +32,14 @@ pub(super) fn retried(revision: &str, attempt: i64, by: &str) -> Note {
     note(Reason::ReleaseRetried, false, text)
 }
 
-pub(super) fn paused(step: usize, pause: &Pause) -> Note {
+/// `step` counts from 1, as in the status.
+pub(super) fn paused(step: usize, of: usize, pause: &Pause) -> Note {
     let until = match (pause.duration, pause.timeout) {
         (Some(duration), _) => format!("for {duration}"),
         (None, Some(timeout)) => format!("until somebody promotes, at most {timeout}"),
         (None, None) => "until somebody promotes".to_owned(),
     };
-    note(Reason::ReleasePaused, false, format!("paused at step {step}, {until}"))
+    note(Reason::ReleasePaused, false, format!("paused at step {step}/{of}, {until}"))
 }
 
 pub(super) fn inconclusive(name: &str, run: &Run) -> Note {

@@ -261,7 +261,7 @@ fn pause_is_done(world: &World, draft: &mut Draft, pause: &Pause, at: usize) -> 
             by: String::new(),
             canary_requests: BTreeMap::new(),
         });
-        draft.note(messages::paused(at, pause));
+        draft.note(messages::paused(at + 1, world.program.steps.len(), pause));
         return pause_is_done(world, draft, pause, at);
     };
     let limit = pause.duration.or(pause.timeout);

@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    api::{Phase, RolloutStatus, Verdict},
+    api::{ConditionType, Phase, RolloutStatus, Verdict},
     observe::cache::Key,
 };
 
@@ -30,6 +30,18 @@ struct RolloutLabels {
 struct NameLabels {
     namespace: String,
     name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProblemLabels {
+    namespace: String,
+    name: String,
+    problem: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +74,8 @@ pub struct Metrics {
     info: Family<RolloutLabels, Gauge>,
     step: Family<NameLabels, Gauge>,
     weight: Family<NameLabels, Gauge>,
+    problems: Family<ProblemLabels, Gauge>,
+    releases: Family<OutcomeLabels, Counter>,
     reconciles: Durations,
     calls: Family<CallLabels, Counter>,
     verdicts: Family<VerdictLabels, Counter>,
@@ -74,8 +88,19 @@ pub struct Metrics {
     pub watch_errors: Counter,
     /// Items that wait to be looked at.
     pub queue: Gauge,
-    phases: Mutex<BTreeMap<Key, String>>,
+    seen: Mutex<BTreeMap<Key, Seen>>,
 }
+
+/// What was last seen of a Rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    phase: String,
+    /// Number and attempt of the last release that has ended.
+    ended: Option<(i64, i64)>,
+}
+
+/// The conditions that are problems.
+const PROBLEMS: [ConditionType; 2] = [ConditionType::InvalidSpec, ConditionType::RouteContested];
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -85,6 +110,8 @@ impl Default for Metrics {
             info: Family::default(),
             step: Family::default(),
             weight: Family::default(),
+            problems: Family::default(),
+            releases: Family::default(),
             reconciles,
             calls: Family::default(),
             verdicts: Family::default(),
@@ -93,7 +120,7 @@ impl Default for Metrics {
             write_errors: Counter::default(),
             watch_errors: Counter::default(),
             queue: Gauge::default(),
-            phases: Mutex::default(),
+            seen: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register("rollout_info", "1 for the phase of each Rollout", metrics.info.clone());
@@ -103,6 +130,12 @@ impl Default for Metrics {
             "Canary weight, percent, or parts of traffic.maxWeight",
             metrics.weight.clone(),
         );
+        registry.register(
+            "rollout_problem",
+            "1 for each condition InvalidSpec or RouteContested that is true",
+            metrics.problems.clone(),
+        );
+        registry.register("releases", "Ended releases", metrics.releases.clone());
         registry.register(
             "reconcile_duration_seconds",
             "Time of one pass, writes included",
@@ -141,15 +174,40 @@ impl Metrics {
     }
 
     /// Takes in the status of a Rollout.
-    pub fn observe(&self, (namespace, name): &Key, status: &RolloutStatus) {
+    pub fn observe(&self, key: &Key, status: &RolloutStatus) {
         let phase = status.phase.unwrap_or(Phase::Progressing).to_string();
-        let key = (namespace.clone(), name.clone());
-        let before = self.phases().insert(key.clone(), phase.clone());
-        if let Some(before) = before.filter(|before| *before != phase) {
-            self.info.remove(&labels(&key, before));
+        let mut ended = status.history.iter().filter(|release| release.outcome.is_some());
+        let last = ended.next();
+        let now = Seen {
+            phase: phase.clone(),
+            ended: last.map(|release| (release.number, release.attempt)),
+        };
+        let before = self.seen().insert(key.clone(), now.clone());
+        if let Some(before) = before {
+            // What had ended before this process began is not counted again.
+            if let Some(outcome) =
+                last.filter(|_| before.ended != now.ended).and_then(|r| r.outcome)
+            {
+                let labels = OutcomeLabels { outcome: format!("{outcome:?}") };
+                self.releases.get_or_create(&labels).inc();
+            }
+            if before.phase != phase {
+                self.info.remove(&labels(key, before.phase));
+            }
         }
-        self.info.get_or_create(&labels(&key, phase)).set(1);
-        let name = NameLabels { namespace: key.0, name: key.1 };
+        self.info.get_or_create(&labels(key, phase)).set(1);
+        let (namespace, name) = key.clone();
+        for problem in PROBLEMS {
+            let mut conditions = status.conditions.iter();
+            let is = conditions.any(|c| c.type_ == problem.as_str() && c.status == "True");
+            let labels = problem_labels(key, problem);
+            if is {
+                self.problems.get_or_create(&labels).set(1);
+            } else {
+                self.problems.remove(&labels);
+            }
+        }
+        let name = NameLabels { namespace, name };
         let step = status.step.as_ref().map_or(0, |step| step.index);
         self.step.get_or_create(&name).set(i64::from(step));
         let weight = status.weights.map_or(0, |weights| weights.canary);
@@ -158,8 +216,11 @@ impl Metrics {
 
     /// A Rollout is gone.
     pub fn forget(&self, key: &Key) {
-        if let Some(phase) = self.phases().remove(key) {
+        if let Some(Seen { phase, .. }) = self.seen().remove(key) {
             self.info.remove(&labels(key, phase));
+            for problem in PROBLEMS {
+                self.problems.remove(&problem_labels(key, problem));
+            }
             let name = NameLabels { namespace: key.0.clone(), name: key.1.clone() };
             self.step.remove(&name);
             self.weight.remove(&name);
@@ -188,9 +249,13 @@ impl Metrics {
         self.drain_checks.get_or_create(&FoundLabels { found }).inc();
     }
 
-    fn phases(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, String>> {
-        self.phases.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn problem_labels((namespace, name): &Key, problem: ConditionType) -> ProblemLabels {
+    ProblemLabels { namespace: namespace.clone(), name: name.clone(), problem: problem.as_str() }
 }
 
 fn labels((namespace, name): &Key, phase: String) -> RolloutLabels {
@@ -199,6 +264,8 @@ fn labels((namespace, name): &Key, phase: String) -> RolloutLabels {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -218,5 +285,29 @@ mod tests {
         assert!(!text.contains("Progressing"), "{text}");
         metrics.forget(&key);
         assert!(!metrics.text().contains("shop"), "{}", metrics.text());
+    }
+
+    #[test]
+    fn a_problem_is_there_while_it_lasts_and_each_end_counts_once() {
+        let metrics = Metrics::default();
+        let key = ("shop".to_owned(), "web".to_owned());
+        let status =
+            |value: serde_json::Value| -> RolloutStatus { serde_json::from_value(value).unwrap() };
+        let contested = json!([{"type": "RouteContested", "status": "True", "reason": "r",
+            "message": "", "lastTransitionTime": "2026-11-21T00:00:00Z"}]);
+        let ended = |number: i64, outcome: &str| {
+            json!([{"revision": "a", "number": number, "attempt": 1, "outcome": outcome,
+                    "startedAt": "2026-11-21T00:00:00Z"}])
+        };
+        metrics.observe(&key, &status(json!({"history": ended(1, "Promoted")})));
+        let now = json!({"conditions": contested, "history": ended(2, "Aborted")});
+        metrics.observe(&key, &status(now.clone()));
+        metrics.observe(&key, &status(now));
+        let text = metrics.text();
+        assert!(text.contains(r#"problem="RouteContested"} 1"#), "{text}");
+        assert!(text.contains(r#"sluice_releases_total{outcome="Aborted"} 1"#), "{text}");
+        assert!(!text.contains("Promoted"), "ended before this process began: {text}");
+        metrics.observe(&key, &status(json!({"history": ended(2, "Aborted")})));
+        assert!(!metrics.text().contains("RouteContested\""), "{}", metrics.text());
     }
 }

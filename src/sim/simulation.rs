@@ -156,6 +156,11 @@ impl Simulation {
         self.client.clone()
     }
 
+    /// A client of its API server, as a person has one; `program` is their client's name.
+    pub fn client_of(&self, user: &str, program: &str) -> Client {
+        Server::new(self.store.clone()).with_user(user, program).client()
+    }
+
     /// The story so far.
     pub fn story(&self) -> &Story {
         &self.story

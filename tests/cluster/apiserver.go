@@ -76,6 +76,7 @@ func newAPIServer(ctx context.Context, dir, etcdURL, auditLog string, metrics *u
 		"--endpoint-reconciler-type=none",
 		"--cert-dir=" + dir, // Complete makes apiserver.crt and .key here
 		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=OwnerReferencesPermissionEnforcement", // stricter than the default, as OpenShift is
 		"--token-auth-file=" + tokensFile(dir),
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + serviceAccountKey(dir),

@@ -23,8 +23,8 @@ use crate::{
 /// A verb, and what it is for: the resource with its subresource.
 type Right = (String, String);
 
-/// Not asked for as a request: the admission policy and the admission plugin
-/// OwnerReferencesPermissionEnforcement ask for them. The first is in `access`.
+/// Not asked for as a request: the admission policy asks for the first (see `access`), the admission
+/// plugin OwnerReferencesPermissionEnforcement for the others (see `MISSING`).
 const NOT_IN_THE_LOG: [(&str, &str); 3] = [
     ("control", "rollouts"),
     ("update", "rollouts/finalizers"),
@@ -296,7 +296,19 @@ const SECRET: &str = "[{analysis: {metrics: [{name: up, consecutiveErrorLimit: 0
     provider: {prometheus: {address: 'http://127.0.0.1:1', query: up, \
     authentication: {bearer: {name: token, key: token}}}}}]}}]";
 
-const MISSING: [Missing; 9] = [
+const MISSING: [Missing; 11] = [
+    Missing {
+        right: ("update", "rollouts/finalizers"),
+        steps: PLAIN,
+        said: "may not update rollouts/finalizers",
+        place: Place::Message,
+    },
+    Missing {
+        right: ("update", "analysisruns/finalizers"),
+        steps: JOB,
+        said: "may not update rollouts/finalizers",
+        place: Place::Message,
+    },
     Missing {
         right: ("create", "replicasets"),
         steps: PLAIN,

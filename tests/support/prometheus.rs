@@ -101,6 +101,15 @@ impl Prometheus {
         shown.await.unwrap();
     }
 
+    /// Waits until a query yields anything.
+    pub async fn until(&self, query: &str) {
+        let shown = until(query, PATIENCE, async || {
+            let values = self.query(query).await;
+            (!values.is_empty()).then_some(())
+        });
+        shown.await.unwrap();
+    }
+
     fn grow(&self, series: &str, per_second: f64) {
         let mut counters = self.counters();
         // A counter never falls: it goes on from what it has reached.

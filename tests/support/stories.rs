@@ -27,7 +27,15 @@ const EXAMPLES: &str = "examples/";
 pub fn read(path: &Path) -> Result<(Scenario, Vec<Value>), String> {
     let of = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = fs::read_to_string(path).map_err(|error| of(&error))?;
-    let scenario = Scenario::read(&text).map_err(|error| of(&error))?;
+    with_objects(Scenario::read(&text).map_err(|error| of(&error))?, path)
+}
+
+/// A scenario of the file `path`, with its objects.
+///
+/// # Errors
+/// One of them cannot be read: why, with the path.
+pub fn with_objects(scenario: Scenario, path: &Path) -> Result<(Scenario, Vec<Value>), String> {
+    let of = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let mut bases = bases()?;
     for name in scenario.given.iter().filter(|name| name.starts_with(EXAMPLES)) {
         let sources = manifests::sources(&[PathBuf::from(name)]).map_err(|error| of(&error))?;

@@ -44,10 +44,13 @@ pub fn filled(path: &str, metric: Metric, subject: &Subject) -> Result<Metric, R
     compare.stable.get_or_insert_with(|| stable.to_owned());
     compare.label.get_or_insert_with(|| LABEL.to_owned());
     let namespace = || subject.rollout["metadata"]["namespace"].as_str().unwrap_or("default");
-    compare.requests.get_or_insert_with(|| {
-        format!("istio_requests_total{{destination_workload_namespace=\"{}\"}}", namespace())
-    });
+    compare.requests.get_or_insert_with(|| istio_requests(namespace()));
     Ok(metric)
+}
+
+/// Istio's counter of the requests to a namespace.
+pub fn istio_requests(namespace: &str) -> String {
+    format!("istio_requests_total{{destination_workload_namespace=\"{namespace}\"}}")
 }
 
 /// Checks a counter as written.

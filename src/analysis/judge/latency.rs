@@ -40,6 +40,28 @@ pub struct Interval {
     pub stable: Slow,
     /// When a minute ended within this interval: that minute of stable, pod by pod.
     pub minute: Vec<Slow>,
+    /// How many pods served these requests.
+    pub pods: Pods,
+}
+
+/// How many pods an interval's requests were spread over; 0 where nobody knows, which counts as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    /// Of the canary.
+    pub canary: u32,
+    /// Of stable.
+    pub stable: u32,
+}
+
+impl Interval {
+    /// How many times as many requests a pod of the canary serves as one of stable; at least 1. A pod
+    /// that pauses slows all of its requests down, so that bursts grow with what it serves.
+    fn crowding(&self) -> f64 {
+        let each = |slow: &Slow, pods: u32| f64::from(slow.requests) / f64::from(pods.max(1));
+        let (canary, stable) =
+            (each(&self.canary, self.pods.canary), each(&self.stable, self.pods.stable));
+        if stable > 0.0 { (canary / stable).max(1.0) } else { 1.0 }
+    }
 }
 
 /// What a comparison remembers: 16 numbers a bound, and one.
@@ -109,7 +131,7 @@ pub fn step(state: &State, interval: &Interval, params: &Params) -> (State, Find
         let mut ln_e = [0.0; 9];
         // By earlier intervals: what decides whether to bet must not see the dice.
         if TELLING.contains(&bound.stable.rate()) {
-            let phi = bound.dispersion.phi();
+            let phi = 1.0 + (bound.dispersion.phi() - 1.0) * interval.crowding();
             let kernel = frequent(canary, stable, &ratios, params.ratio);
             for (ln, kernel) in ln_e[1..].iter_mut().zip(kernel) {
                 *ln = kernel / phi;

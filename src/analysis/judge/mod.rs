@@ -10,6 +10,7 @@
 //! - [`mann_whitney`] compares two series once, as Kayenta does.
 //! - [`slo`] watches an objective, for the canary and for stable, so that an incident of both is not
 //!   blamed on the canary.
+//! - [`others`] has the rules of other tools, to stand beside ours.
 //! - [`parameters`] reads what an engineer writes, [`words`] says what was found, and [`outlook`]
 //!   what can be found at all.
 
@@ -19,6 +20,7 @@ mod kernel;
 pub mod latency;
 pub mod mann_whitney;
 mod mixture;
+pub mod others;
 pub mod outlook;
 pub mod parameters;
 pub mod slo;

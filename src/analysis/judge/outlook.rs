@@ -5,6 +5,45 @@
 
 use super::{Finding, Params, counts::ratios, kernel::factors, real};
 
+/// Ratios that people say.
+const SAID: [f64; 13] = [1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 70.0, 100.0];
+
+/// A part of a release.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// The traffic in it.
+    pub traffic: Traffic,
+    /// How long it takes, in seconds.
+    pub seconds: f64,
+}
+
+/// Evidence that it takes: what the three bettors, and the spread over eight ratios, cost at the most.
+fn needed(params: &Params) -> f64 {
+    params.ln_needed() + 3.0_f64.ln() + (8.0 / 0.7_f64).ln()
+}
+
+/// After how many seconds of these parts a canary that is `ratio` times as bad is found; nothing when it
+/// is not.
+pub fn found_after(parts: &[Part], ratio: f64, params: &Params) -> Option<f64> {
+    let (mut left, mut elapsed) = (needed(params), 0.0);
+    for Part { traffic, seconds } in parts {
+        let gained = traffic.evidence_a_second(ratio, params) * seconds;
+        if gained >= left {
+            return Some(elapsed + seconds * left / gained);
+        }
+        left -= gained;
+        elapsed += seconds;
+    }
+    None
+}
+
+/// The smallest ratio that people say and that is found within these parts, and after how many seconds.
+pub fn smallest_found(parts: &[Part], params: &Params) -> Option<(f64, f64)> {
+    let rate = parts.iter().map(|part| part.traffic.rate).fold(0.0, f64::max);
+    let all = SAID.into_iter().filter(|ratio| ratio * rate <= 1.0);
+    all.into_iter().find_map(|ratio| Some((ratio, found_after(parts, ratio, params)?)))
+}
+
 /// What there is to see at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Traffic {
@@ -50,15 +89,12 @@ impl Traffic {
     /// After how many seconds a canary that is `ratio` times as bad is found; nothing when it never is.
     pub fn seconds_to_find(&self, ratio: f64, params: &Params) -> Option<f64> {
         let speed = self.evidence_a_second(ratio, params);
-        // What the three bettors, and the spread over eight ratios, cost at the most.
-        let needed = params.ln_needed() + 3.0_f64.ln() + (8.0 / 0.7_f64).ln();
-        (speed > 0.0).then(|| needed / speed)
+        (speed > 0.0).then(|| needed(params) / speed)
     }
 
     /// The smallest ratio that is found within `seconds`, rounded up to one that people say.
     pub fn smallest_found_within(&self, seconds: f64, params: &Params) -> Option<f64> {
-        let said = [1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 70.0, 100.0];
-        let all = said.into_iter().filter(|ratio| ratio * self.rate <= 1.0);
+        let all = SAID.into_iter().filter(|ratio| ratio * self.rate <= 1.0);
         let fast = |ratio: &f64| self.seconds_to_find(*ratio, params).is_some_and(|s| s <= seconds);
         all.into_iter().find(fast)
     }

@@ -3,7 +3,11 @@
 //! In: a finding, its parameters, and how much of the release is left. Out: sentences: what was
 //! counted and how likely chance is, what is still needed, and what cannot be seen.
 
-use super::{Finding, Params, Totals, Verdict, outlook::Traffic, real};
+use super::{
+    Finding, Params, Totals, Verdict,
+    outlook::{Part, Traffic, found_after, smallest_found},
+    real,
+};
 
 /// What is compared, for sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,6 +188,32 @@ pub fn blind_spot(traffic: &Traffic, params: &Params) -> String {
     }
 }
 
+/// What can be found within the parts of a release, before it begins.
+pub fn outlook(parts: &[Part], params: &Params) -> String {
+    let length = time(parts.iter().map(|part| part.seconds).sum());
+    let wanted = noteworthy(params);
+    let total = parts.iter().map(|part| part.traffic.rate).fold(f64::MIN_POSITIVE, f64::max);
+    match smallest_found(parts, params) {
+        Some((ratio, _)) if ratio <= wanted => {
+            let seconds = found_after(parts, wanted, params).unwrap_or_default();
+            format!("{} can be found, after {} of {length}", times(wanted), time(seconds))
+        }
+        Some((ratio, seconds)) => format!(
+            "{} cannot be found in {length} at this traffic; {} can, after {}",
+            times(wanted),
+            times(ratio),
+            time(seconds)
+        ),
+        None => match found_after(parts, 1.0 / total, params) {
+            Some(seconds) => format!(
+                "only a canary that fails nearly always can be found in {length} at this traffic, after {}",
+                time(seconds)
+            ),
+            None => format!("nothing can be found in {length} at this traffic"),
+        },
+    }
+}
+
 /// The ratio that people want to see: a doubling, unless that is tolerated or nearly so.
 fn noteworthy(params: &Params) -> f64 {
     if params.ratio < 1.5 { 2.0 } else { (2.0 * params.ratio).ceil() }
@@ -211,7 +241,7 @@ fn short(value: f64) -> String {
 }
 
 /// Two significant digits, with thousands apart.
-fn rounded(value: f64) -> String {
+pub fn rounded(value: f64) -> String {
     if value < 1.0 {
         return "1".to_owned();
     }

@@ -157,7 +157,23 @@ pub async fn samples(
         timeout: Some(crate::api::Duration(timeout)),
         ..PrometheusProvider::default()
     };
-    let request = request(&provider, &[], &Secrets::new(), Some(url), now);
+    series(&provider, &[], http, Some(url), now).await
+}
+
+/// Asks for series: with `range` in the provider the values at its steps up to `now`, else the raw
+/// samples of a selector with a range.
+///
+/// # Errors
+///
+/// What went wrong, in words.
+pub async fn series(
+    provider: &PrometheusProvider,
+    args: &[AnalysisArgument],
+    http: &HttpClients,
+    default_url: Option<&str>,
+    now: Timestamp,
+) -> Result<Vec<Series>, String> {
+    let request = request(provider, args, &Secrets::new(), default_url, now);
     let mut request = request.map_err(|error| error.to_string())?;
     let (status, body) = answer(&mut request, http).await?;
     request.read_samples(status, &body)

@@ -83,7 +83,15 @@ pub fn entries(rollout: &Rollout, runs: &[AnalysisRun], events: &[Event]) -> Vec
         }
     }
     entries.extend(runs.iter().flat_map(run));
-    entries.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
+    // What was measured comes before what was decided on it in the same second.
+    let rank = |entry: &Entry| match entry.what.as_str() {
+        what if what.starts_with("metric ") => 0,
+        "verdict" => 1,
+        // The end of one release is the moment at which the next may begin.
+        "ReleaseCompleted" => 2,
+        _ => 3,
+    };
+    entries.sort_by_key(|entry| (entry.at.as_second(), rank(entry), entry.at));
     entries
 }
 

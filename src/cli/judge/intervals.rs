@@ -6,7 +6,7 @@ use super::rows::{Arm, Row, Rows};
 use crate::analysis::judge::{
     Counts, counts,
     dispersion::told_since,
-    latency::{self, Slow},
+    latency::{self, Pods, Slow},
 };
 
 /// One interval of the file.
@@ -93,6 +93,7 @@ fn slice(group: &[Row], seconds: f64, bounds: usize) -> Slice {
             canary: none.clone(),
             stable: none,
             minute: Vec::new(),
+            pods: Pods::default(),
         },
     };
     for row in group {
@@ -102,6 +103,13 @@ fn slice(group: &[Row], seconds: f64, bounds: usize) -> Slice {
         };
         add(counts, row);
         add_slow(slow, row);
+        let pods = &mut slice.latency.pods;
+        // A row without a name of a pod may be of several.
+        let named = u32::from(!row.pod.is_empty());
+        match row.arm {
+            Arm::Canary => pods.canary += named,
+            Arm::Stable => pods.stable += named,
+        }
     }
     slice
 }

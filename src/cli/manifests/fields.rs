@@ -21,9 +21,8 @@ use crate::sim::api::{
 /// Most edits between a wrong name and the one that was meant.
 const NEAR: usize = 3;
 
-/// The fields of `object` that do not exist, each in a sentence.
-pub(super) fn unknown(place: &str, resource: &Resource, object: &Value) -> Vec<String> {
-    let kind = resource.kind;
+/// The fields of `object` that do not exist, each with its path and a sentence.
+pub(super) fn unknown(resource: &Resource, object: &Value) -> Vec<String> {
     let mut found: Vec<String> = unknown_fields(resource, object)
         .into_iter()
         .map(|path| match nearest(resource, &path) {
@@ -41,7 +40,7 @@ pub(super) fn unknown(place: &str, resource: &Resource, object: &Value) -> Vec<S
         _ => Vec::new(),
     };
     found.extend(lost.iter().map(|path| format!("{path}: there is no such field")));
-    found.iter().map(|sentence| format!("{place}: {kind}: {sentence}")).collect()
+    found
 }
 
 /// The paths of fields that the type does not read. An object that does not have the type's form
@@ -131,11 +130,11 @@ mod tests {
     fn a_misspelt_field_is_named_with_what_was_meant() {
         let steps = json!([{"setWeight": 5}, {"setWieght": 5}]);
         let rollout = json!({"spec": {"strategy": {"canary": {"steps": steps}}}});
-        let found = unknown("f", &resource::ROLLOUT, &rollout);
+        let found = unknown(&resource::ROLLOUT, &rollout);
         assert_eq!(
             found,
             [
-                "f: Rollout: spec.strategy.canary.steps[1].setWieght: there is no such field; did you mean `setWeight`?"
+                "spec.strategy.canary.steps[1].setWieght: there is no such field; did you mean `setWeight`?"
             ]
         );
     }
@@ -145,13 +144,13 @@ mod tests {
         let container = json!({"name": "a", "image": "b", "imagePulPolicy": "Always"});
         let template = json!({"metadata": {}, "spec": {"containers": [container]}});
         let rollout = json!({"spec": {"template": template}});
-        let found = unknown("f", &resource::ROLLOUT, &rollout);
+        let found = unknown(&resource::ROLLOUT, &rollout);
         assert_eq!(
             found,
-            ["f: Rollout: spec.template.spec.containers[0].imagePulPolicy: there is no such field"]
+            ["spec.template.spec.containers[0].imagePulPolicy: there is no such field"]
         );
         let service = json!({"metadata": {"name": "a"}, "spec": {"selecter": {"app": "a"}}});
-        let found = unknown("f", &resource::SERVICE, &service);
-        assert_eq!(found, ["f: Service: spec.selecter: there is no such field"]);
+        let found = unknown(&resource::SERVICE, &service);
+        assert_eq!(found, ["spec.selecter: there is no such field"]);
     }
 }

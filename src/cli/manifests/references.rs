@@ -5,8 +5,33 @@ use serde_json::Value;
 use super::{names_of, there};
 use crate::{api::Rollout, traffic::istio::host::service_of, world::Program};
 
-/// What is missing, each in a sentence that says where it is named.
-pub(super) fn missing(rollout: &Rollout, namespace: &str, objects: &[Value]) -> Vec<String> {
+/// An object that is named and not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Kind and name of what names it.
+    pub owner: String,
+    /// The field that names it.
+    pub field: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The names of those of its kind that are there.
+    pub there: Vec<String>,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { owner, field, kind, namespace, name, .. } = self;
+        let there = there(&self.there.iter().map(String::as_str).collect::<Vec<_>>());
+        write!(f, "{owner}: {field}: there is no {kind} {name} in namespace {namespace}; {there}")
+    }
+}
+
+/// What is missing.
+pub fn missing(rollout: &Rollout, namespace: &str, objects: &[Value]) -> Vec<Missing> {
     let name = rollout.metadata.name.as_deref().unwrap_or_default();
     let owner = format!("Rollout {name}");
     let program = Program::new(&rollout.spec);
@@ -15,10 +40,14 @@ pub(super) fn missing(rollout: &Rollout, namespace: &str, objects: &[Value]) -> 
     let mut need = |owner: &str, field: &str, kind: &str, namespace: &str, wanted: &str| {
         let names = names_of(objects, kind, Some(namespace));
         if !names.contains(&wanted) {
-            errors.push(format!(
-                "{owner}: {field}: there is no {kind} {wanted} in namespace {namespace}; {}",
-                there(&names)
-            ));
+            errors.push(Missing {
+                owner: owner.to_owned(),
+                field: field.to_owned(),
+                kind: kind.to_owned(),
+                namespace: namespace.to_owned(),
+                name: wanted.to_owned(),
+                there: names.into_iter().map(str::to_owned).collect(),
+            });
         }
     };
     let services = [&program.stable_service, &program.canary_service];

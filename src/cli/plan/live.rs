@@ -74,8 +74,8 @@ impl Reader<'_, '_> {
         if let Some(rule) = &istio.destination_rule {
             self.get(&resource::DESTINATION_RULE, &namespace, &rule.name).await?;
             let host = self.objects.iter().filter(|object| object["kind"] == "DestinationRule");
-            let host = host.filter_map(|rule| rule["spec"]["host"].as_str());
-            let service = host.filter_map(|host| service_of(host, &namespace)).next();
+            let mut host = host.filter_map(|rule| rule["spec"]["host"].as_str());
+            let service = host.find_map(|host| service_of(host, &namespace));
             if let Some((owner, name)) = service.map(|(a, b)| (a.to_owned(), b.to_owned())) {
                 self.get(&resource::SERVICE, &owner, &name).await?;
             }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::plan::FIELD_MANAGER;
 
 use super::{
-    args::{StatusOutput, rollout_name},
+    args::{Format, rollout_name},
     exit::{Exit, Failure},
     manifests::{self, Choice, Manifests, Source},
     session::Session,
@@ -38,7 +38,7 @@ pub struct Flags {
     pub image: Option<String>,
     /// Format of the output; default: text
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<StatusOutput>,
+    pub output: Option<Format>,
 }
 
 /// How the simulation is to go: as `simulate` without flags.
@@ -64,7 +64,7 @@ pub async fn run(session: &mut Session<'_>, flags: &Flags) -> Result<Exit, Failu
     let (report, broken) = Box::pin(simulate::play(play)).await?;
     let shown = match flags.output {
         None => text(&report, session.terminal.style),
-        Some(StatusOutput::Json) => format!("{:#}\n", document(&report)),
+        Some(Format::Json) => format!("{:#}\n", document(&report)),
     };
     session.print(&shown)?;
     simulate::sound(&broken)?;
@@ -74,6 +74,7 @@ pub async fn run(session: &mut Session<'_>, flags: &Flags) -> Result<Exit, Failu
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failure(errors: Vec<String>) -> Failure {
     Failure::plain(errors.join("\nerror: "))
 }
@@ -134,8 +135,7 @@ fn text(report: &Report, style: Style) -> String {
     if none {
         text.push_str("nothing is written\n");
     }
-    text.push_str(&format!("\n{}\n", report.ending()));
-    text
+    format!("{text}\n{}\n", report.ending())
 }
 
 fn document(report: &Report) -> Value {

@@ -16,11 +16,12 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    args::{StatusOutput, rollout_name},
+    args::{Format, rollout_name},
     exit::{Exit, Failure},
+    get::encode,
     session::Session,
     style::{Paint, Style},
 };
@@ -48,7 +49,7 @@ pub struct Flags {
     pub controller_service_account: (String, String),
     /// Format of the output; default: text
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<StatusOutput>,
+    pub output: Option<Format>,
 }
 
 fn account(text: &str) -> Result<(String, String), String> {
@@ -120,7 +121,7 @@ pub async fn run(session: &mut Session<'_>, flags: &Flags) -> Result<Exit, Failu
     let checks = judge::judge(&snapshot);
     let shown = match flags.output {
         None => text(&snapshot.name, &checks, session.terminal.style),
-        Some(StatusOutput::Json) => json(&snapshot.name, &checks),
+        Some(format) => encode(&document(&snapshot.name, &checks), format == Format::Json)?,
     };
     session.print(&shown)?;
     let failed = checks.iter().any(|check| check.level == Level::Fail);
@@ -150,8 +151,8 @@ fn summary(checks: &[Check]) -> String {
     }
 }
 
-fn json(name: &str, checks: &[Check]) -> String {
-    let worst = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
+fn document(name: &str, checks: &[Check]) -> Value {
+    let failed = checks.iter().any(|check| check.level == Level::Fail);
     let checks: Vec<_> = checks
         .iter()
         .map(|check| {
@@ -159,6 +160,5 @@ fn json(name: &str, checks: &[Check]) -> String {
                    "text": check.text, "next": check.next})
         })
         .collect();
-    let failed = worst == Level::Fail;
-    format!("{:#}\n", json!({"rollout": name, "passed": !failed, "checks": checks}))
+    json!({"rollout": name, "passed": !failed, "checks": checks})
 }

@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     judge::judge,
     snapshot::{Answer, Answered, Refusal, Snapshot, Tried},
@@ -249,7 +247,7 @@ fn the_rights_of_the_shipped_role_are_read() {
 #[test]
 fn json_says_whether_it_passed() {
     let seen = Snapshot { problems: vec!["spec.paused: no".into()], ..seen() };
-    let shown: Value = serde_json::from_str(&json("checkout", &judge(&seen))).unwrap();
+    let shown = document("checkout", &judge(&seen));
     assert_eq!(shown["passed"], false);
     assert_eq!(shown["checks"][0]["level"], "fail");
     assert_eq!(shown["checks"][0]["about"], "spec");

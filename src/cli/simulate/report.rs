@@ -33,6 +33,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What was left out.
     pub notes: Vec<String>,
+    /// What each comparison can find within the steps, at the traffic described.
+    pub outlook: Vec<String>,
     /// The story.
     pub lines: Vec<Line>,
 }
@@ -54,6 +56,8 @@ struct Document<'a> {
     requests: Requests,
     warnings: &'a [String],
     notes: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    outlook: &'a [String],
     timeline: Vec<Told<'a>>,
 }
 
@@ -144,6 +148,9 @@ impl Report {
         for warning in &self.warnings {
             say(&style.paint(Paint::Wait, &format!("Warning: {warning}")));
         }
+        for outlook in &self.outlook {
+            say(&format!("Outlook: {outlook}"));
+        }
         say("");
         for line in &self.lines {
             say(&timeline::line(line, style, None));
@@ -190,6 +197,7 @@ impl Report {
             requests: self.requests,
             warnings: &self.warnings,
             notes: &self.notes,
+            outlook: &self.outlook,
             timeline: told.collect(),
         })?;
         text.push('\n');
@@ -216,6 +224,7 @@ mod tests {
             requests: Requests { sent: 10, failed: 3, ..Requests::default() },
             warnings: vec!["no data".to_owned()],
             notes: Vec::new(),
+            outlook: vec!["metric errors: a doubling can be found".to_owned()],
             lines: Vec::new(),
         }
     }
@@ -227,6 +236,7 @@ mod tests {
         let text = report(outcome.clone()).text(Style::PLAIN);
         assert!(text.contains("Verdict:   rolled back after 2m13s: too many errors\n"), "{text}");
         assert!(text.starts_with("shop/web: web:1 -> web:2\nWarning: no data\n"), "{text}");
+        assert!(text.contains("\nOutlook: metric errors: a doubling can be found\n"), "{text}");
         let json: serde_json::Value =
             serde_json::from_str(&report(outcome).json().unwrap()).unwrap();
         assert_eq!(

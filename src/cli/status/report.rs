@@ -1,4 +1,4 @@
-//! The verdict on a release for pipelines: a line of JSON, a summary in Markdown, a JUnit file. Pure.
+//! The verdict on a release for pipelines: a line of JSON, a summary in Markdown, a `JUnit` file. Pure.
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -103,45 +103,43 @@ impl Report<'_> {
             Exit::Waiting | Exit::InProgress => "⏸️",
             _ => "❌",
         };
-        let mut text = format!("### {sign} {}: {}\n\n", self.title(), self.outcome());
-        text.push_str(&format!("{}\n\n", escaped(&state::message(self.rollout))));
-        text.push_str("| revision | images | took | ended by | reason |\n|---|---|---|---|---|\n");
-        if let Some(release) = self.release() {
+        let cells = |cells: &[&str]| {
+            let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
+            format!("| {} |", cells.join(" | "))
+        };
+        let mut lines = vec![
+            format!("### {sign} {}: {}", self.title(), self.outcome()),
+            String::new(),
+            escaped(&state::message(self.rollout)),
+            String::new(),
+            "| revision | images | took | ended by | reason |".to_owned(),
+            "|---|---|---|---|---|".to_owned(),
+        ];
+        lines.extend(self.release().map(|release| {
             let by = release.ended_at.map_or("", |_| state::by(&release.by));
-            text.push_str(&format!(
-                "| {} | {} | {} | {} | {} |\n",
-                release.number,
-                escaped(&release.images.join(", ")),
-                took(release, self.now),
-                escaped(by),
-                escaped(&release.reason),
-            ));
-        }
+            let (number, images) = (release.number.to_string(), release.images.join(", "));
+            cells(&[&number, &images, &took(release, self.now), by, &release.reason])
+        }));
         let metrics = self.metrics();
         if !metrics.is_empty() {
-            text.push_str(
-                "\n| metric | verdict | measured | last value | why |\n|---|---|---|---|---|\n",
-            );
+            lines.push(String::new());
+            lines.push("| metric | verdict | measured | last value | why |".to_owned());
+            lines.push("|---|---|---|---|---|".to_owned());
         }
-        for (_, metric) in metrics {
-            text.push_str(&format!(
-                "| {} | {}{} | {} | {} | {} |\n",
-                escaped(&metric.name),
-                metric.phase,
-                if metric.dry_run { " (dry run)" } else { "" },
-                metric.count,
-                escaped(last_value(metric)),
-                escaped(&metric.message),
-            ));
-        }
+        lines.extend(metrics.into_iter().map(|(_, metric)| {
+            let trial = if metric.dry_run { " (dry run)" } else { "" };
+            let (verdict, count) = (format!("{}{trial}", metric.phase), metric.count.to_string());
+            cells(&[&metric.name, &verdict, &count, last_value(metric), &metric.message])
+        }));
         if let Some(next) = state::next_step(self.rollout) {
-            text.push_str(&format!("\nNext: {}\n", escaped(next)));
+            lines.push(String::new());
+            lines.push(format!("Next: {}", escaped(next)));
         }
-        text.push('\n');
-        text
+        lines.extend([String::new(), String::new()]);
+        lines.join("\n")
     }
 
-    /// The summary as JUnit XML: a test case for the release, and one for each metric.
+    /// The summary as `JUnit` XML: a test case for the release, and one for each metric.
     pub fn junit(&self) -> String {
         let mut cases = vec![self.release_case()];
         cases.extend(self.metrics().into_iter().map(|(run, metric)| metric_case(&run, metric)));

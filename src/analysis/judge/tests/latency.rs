@@ -3,7 +3,7 @@
 use super::params;
 use crate::analysis::judge::{
     Params, Verdict,
-    latency::{Interval, Slow, State, finding, step},
+    latency::{Interval, Pods, Slow, State, finding, step},
     words::{Subject, report},
 };
 
@@ -18,6 +18,7 @@ fn play(canary: [u32; 2], stable: [u32; 2], times: u32) -> State {
         canary: Slow { requests: 100, above: canary.to_vec() },
         stable: Slow { requests: 900, above: stable.to_vec() },
         minute: Vec::new(),
+        pods: Pods::default(),
     };
     (0..times).fold(State::new(2), |state, _| step(&state, &interval, &goal()).0)
 }
@@ -69,4 +70,28 @@ fn no_bounds_and_missing_counts_are_no_evidence() {
     assert!(state.ln_evidence().abs() < 1e-12);
     assert_eq!(finding.verdict, Verdict::NotEnoughData);
     assert!(step(&State::new(3), &interval, &goal()).0.ln_evidence().abs() < 1e-12);
+}
+
+/// What the evidence is after a pause of the canary, served by so many pods, when the ten of stable
+/// pause as well, each for itself.
+fn after_a_pause(pods: u32) -> f64 {
+    let slow = |requests, above| Slow { requests, above: vec![above] };
+    let mut minute = vec![slow(200, 2); 10];
+    minute[3] = slow(200, 60);
+    let before = Interval { seconds: 60.0, stable: slow(2000, 78), minute, ..Interval::default() };
+    let state = (0..10).fold(State::new(1), |state, _| step(&state, &before, &goal()).0);
+    let pause = Interval {
+        seconds: 15.0,
+        canary: slow(400, 60),
+        stable: slow(400, 12),
+        minute: Vec::new(),
+        pods: Pods { canary: pods, stable: 10 },
+    };
+    step(&state, &pause, &goal()).0.ln_evidence()
+}
+
+#[test]
+fn a_pause_of_a_pod_with_much_traffic_is_no_more_than_a_pause() {
+    let (one, ten) = (after_a_pause(1), after_a_pause(10));
+    assert!(ten > 2.0 * one, "{ten} of ten pods, {one} of one that serves as much");
 }

@@ -161,6 +161,7 @@ proptest! {
             let of = |n: u32, x: u32| latency::Slow { requests: n % 5000, above: vec![x % 5000] };
             let one = latency::Interval {
                 seconds, canary: of(n, x), stable: of(m, y), minute: vec![of(m, y), of(n, x)],
+                pods: latency::Pods { canary: n % 7, stable: m % 7 },
             };
             slow = latency::step(&slow, &one, &params()).0;
             prop_assert!(slow.ln_evidence().is_finite(), "{slow:?}");

@@ -63,6 +63,7 @@ fn a_restart_changes_nothing_for_latency_and_objectives() {
             canary: slow(&interval.canary),
             stable: slow(&interval.stable),
             minute: interval.minute.iter().map(slow).collect(),
+            pods: latency::Pods::default(),
         };
         one = latency::step(&one, &interval_of_latency, &params).0;
         two = latency::step(&through_json(&two), &interval_of_latency, &params).0;
