@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    args::{Format, rollout_name},
+    args::rollout_name,
     exit::{Exit, Failure},
     get::encode,
     manifests::faults,
@@ -59,7 +59,7 @@ pub struct Flags {
     pub dry_run: DryRun,
     /// Prints what is created
     #[arg(short, long, value_enum, value_name = "FORMAT")]
-    pub output: Option<Format>,
+    pub output: Option<Shown>,
     /// How long to wait until the Rollout has taken over
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub wait_timeout: Duration,
@@ -77,6 +77,15 @@ pub enum Strategy {
     Canary,
     /// All traffic at once
     BlueGreen,
+}
+
+/// The formats of `adopt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// YAML
+    Yaml,
+    /// One List in JSON
+    Json,
 }
 
 /// Whether anything is written.
@@ -118,7 +127,7 @@ pub async fn run(session: &mut Session<'_>, flags: &Flags) -> Result<Exit, Failu
         return Err(Failure::plain(text));
     }
     let objects: Vec<Value> = chosen.service.iter().cloned().chain([rollout]).collect();
-    let as_json = flags.output == Some(Format::Json);
+    let as_json = flags.output == Some(Shown::Json);
     if flags.dry_run == DryRun::Client {
         session.print(&shown(&objects, as_json)?)?;
         return Ok(Exit::Done);

@@ -121,7 +121,7 @@ pub async fn run(session: &mut Session<'_>, flags: &Flags) -> Result<Exit, Failu
     let checks = judge::judge(&snapshot);
     let shown = match flags.output {
         None => text(&snapshot.name, &checks, session.terminal.style),
-        Some(format) => encode(&document(&snapshot.name, &checks), format == Format::Json)?,
+        Some(Format::Json) => encode(&document(&snapshot.name, &checks), true)?,
     };
     session.print(&shown)?;
     let failed = checks.iter().any(|check| check.level == Level::Fail);
