@@ -306,6 +306,44 @@ fn wrong_usage_has_its_exit_code() {
 }
 
 #[test]
+fn what_is_converted_from_others_can_be_released() {
+    for (name, bad) in [
+        ("argo-canary", false),
+        ("argo-subsets", false),
+        ("argo-blue-green", false),
+        ("flagger-canary", true),
+        ("deployment", false),
+    ] {
+        let folder = converted(name);
+        let (code, told, errors) = simulate(&[&folder]);
+        assert_eq!(code, 0, "{name}: {told}{errors}");
+        assert!(told.contains(" 0 lost without an answer"), "{name}: {told}");
+        if bad {
+            let (code, told, errors) = simulate(&[&[folder.as_str()], MANY_ERRORS].concat());
+            assert_eq!(code, 4, "{name}: {told}{errors}");
+        }
+    }
+    // Nobody has the header on the simulated cluster: no data is no success, and a person decides.
+    let folder = converted("flagger-ab");
+    let (code, told, errors) = simulate(&[&folder, "--limit", "2h"]);
+    assert_eq!(code, 6, "{told}{errors}");
+    assert!(told.contains("no data") && told.contains(" 0 lost without an answer"), "{told}");
+}
+
+/// The folder with what an example of others becomes.
+fn converted(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("converted").join(name);
+    let folder = folder.display().to_string();
+    let input = format!("tests/migration/{name}.yaml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.args(["convert", &input, "--output-dir", &folder]).output();
+    let output = output.expect("the plugin");
+    assert_eq!(code(&output), 0, "{name}: {}", text(&output.stderr));
+    folder
+}
+
+#[test]
 fn a_simulation_says_what_can_be_found() {
     let written = "compare:\n                  requests: http_requests_total{app=\"shop\"}\n                  label: version";
     let folder = edited("outlook", "tests/linting/good", "rollout.yaml", written, "compare: {}");

@@ -6,7 +6,10 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::Duration;
 
-use super::{backtest, completion, exit, explain, judge, lint, plan, simulate, status::Goal};
+use super::{
+    adopt, backtest, completion, convert, exit, explain, judge, lint, plan, preflight, release,
+    simulate, status::Goal,
+};
 
 /// The plugin's command line.
 #[derive(Debug, Parser)]
@@ -73,6 +76,17 @@ pub enum Verb {
     Plan(plan::Flags),
     /// Releases your own manifests on a simulated cluster, with a good or a bad new version
     Simulate(Box<simulate::Flags>),
+    /// Converts manifests of Argo Rollouts, Flagger or plain Deployments, and lists what changed or has
+    /// no equal; needs no cluster
+    Convert(convert::Flags),
+    /// Looks whether a release can go through: routes, Services, quotas, autoscalers, queries, rights
+    Preflight(Box<preflight::Flags>),
+    /// Puts a running Deployment under Sluice, after a look for what is in the way
+    #[command(after_help = exit::HELP)]
+    Adopt(Box<adopt::Flags>),
+    /// Gives an adopted Deployment its pods, Services and routes back, and deletes the Rollout
+    #[command(after_help = exit::HELP)]
+    Release(release::Flags),
     /// Compares canary and stable in a file of counts, after every interval; needs no cluster
     Judge(judge::Flags),
     /// Replays the comparison over the past of a Prometheus: false alarms of quiet times, and when bad
@@ -354,6 +368,13 @@ mod tests {
             "x undo checkout --to-revision 3 --wait-timeout 5s",
             "x judge counts.csv",
             "x judge - --false-alarms 2% --tolerate-ratio 1.5 --release 20m --objective 99.9%",
+            "x convert rollout.yaml canary/ --output-dir out",
+            "x convert - -o json",
+            "x adopt deployment/web --strategy canary --stable-service web --steps s.yaml --no-wait",
+            "x adopt web --dry-run=client -o yaml",
+            "x release rollout/web --force --wait-timeout 5m",
+            "x preflight web --prometheus-url http://localhost:9090 -o json",
+            "x preflight -f rollout.yaml --controller-service-account sluice/sluice",
             "x backtest rollout.yaml templates --metric errors --arg service=shop --prometheus-url http://p",
             "x backtest --requests a --errors b --quiet 14d..7d --bad 1d..2h --label v --report r.svg",
             "x lint rollout.yaml templates -o sarif",
@@ -389,6 +410,12 @@ mod tests {
             "x judge counts.csv --false-alarms few",
             "x judge counts.csv --burn 6",
             "x get rollouts -o xml",
+            "x convert",
+            "x adopt statefulset/web",
+            "x adopt web --strategy recreate",
+            "x release",
+            "x preflight",
+            "x preflight web --controller-service-account sluice",
             "x lint",
             "x lint file -o xml",
             "x lint file --prometheus-url http://p",

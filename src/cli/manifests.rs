@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::{api::Rollout, sim::api::resource};
 
+pub(in crate::cli) use analyses::requests;
 pub use analyses::{Analysis, Argument, Templates, Unresolved, of_rollout};
 pub use comparisons::{Comparison, comparisons};
 pub use documents::{Document, Documents, Unknown, refused};
@@ -220,6 +221,22 @@ fn chosen(
     documents.retain(|document| !is_rollout(document) || name(document) == wanted);
     let rollout = documents.iter().find(|document| is_rollout(document));
     rollout.map(|document| document.object.clone()).ok_or_else(|| "found no Rollout".to_owned())
+}
+
+/// What the schemas refuse of objects, and fields in them that do not exist; kinds that make no
+/// difference are not looked at.
+pub fn faults(place: &str, objects: &[Value]) -> Vec<String> {
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let source = Source { name: place.to_owned(), text: list.to_string() };
+    let documents = Documents::read(&[source], &Choice::default(), Unknown::Skip);
+    let mut found = documents.errors.clone();
+    found.extend(documents.unknown_fields());
+    let told = |(index, refusal): (usize, crate::sim::api::Refusal)| {
+        let name = documents.all.get(index).map_or("", Document::name);
+        format!("{place}: {name}: {}", refusal.message)
+    };
+    found.extend(refused(&documents.all).into_iter().map(told));
+    found
 }
 
 /// Kind and name of all objects of a kind in a namespace.

@@ -7,6 +7,7 @@
 //! file instead). What is shown and what is decided are pure functions of the objects read and of `now`.
 
 pub mod abort;
+pub mod adopt;
 pub mod age;
 pub mod args;
 pub mod backtest;
@@ -14,6 +15,7 @@ pub mod command;
 pub mod completion;
 pub mod connect;
 pub mod controller;
+pub mod convert;
 pub mod crds;
 pub mod demo;
 pub mod exit;
@@ -30,7 +32,9 @@ pub mod pause;
 pub mod plan;
 pub mod plugin;
 pub mod pods;
+pub mod preflight;
 pub mod promote;
+pub mod release;
 pub mod restart;
 pub mod resume;
 pub mod retry;

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use crate::api;
 
 use super::{
+    adopt,
     args::{Cli, Plain, Set, Verb},
-    backtest, completion, connect,
+    backtest, completion, connect, convert,
     exit::{Exit, Failure},
-    explain, get, history, judge, lint, plan, promote,
+    explain, get, history, judge, lint, plan, preflight, promote, release,
     send::{Order, send},
     session::{Session, Terminal},
     set, simulate, status, undo, version,
@@ -29,6 +30,7 @@ pub async fn run(
             return Ok(Exit::Done);
         }
         Verb::Judge(flags) => return judge::run(flags, out),
+        Verb::Convert(flags) => return convert::run(flags, out),
         Verb::Completion(flags) => return completion::run(flags, out),
         Verb::Simulate(flags) => return simulate::run(flags, terminal, out).await,
         Verb::Backtest(flags) => {
@@ -73,6 +75,10 @@ pub async fn dispatch(session: &mut Session<'_>, verb: &Verb) -> Result<Exit, Fa
         Verb::Set(Set::Image(args)) => set::run(session, args).await,
         Verb::History(args) => history::run(session, args).await,
         Verb::Judge(flags) => judge::run(flags, session.out),
+        Verb::Convert(flags) => convert::run(flags, session.out),
+        Verb::Preflight(flags) => preflight::run(session, flags).await,
+        Verb::Adopt(flags) => adopt::run(session, flags).await,
+        Verb::Release(flags) => release::run(session, flags).await,
         Verb::Completion(flags) => completion::run(flags, session.out),
         Verb::Simulate(flags) => simulate::run(flags, session.terminal, session.out).await,
         Verb::Explain(flags) => explain::run(session, flags).await,

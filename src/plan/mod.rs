@@ -263,6 +263,16 @@ pub fn plan(world: &World) -> Plan {
     status::finish(world, draft, traffic.as_ref(), &problems)
 }
 
+/// What is wrong with the Rollout, or with what it names, before any release: what the controller
+/// would say of it.
+pub fn problems(world: &World) -> Vec<Problem> {
+    if !world.has_template() {
+        return vec![Problem(messages::no_workload(world))];
+    }
+    let draft = identify::draft(world);
+    validate::problems(world, &draft)
+}
+
 /// The plan while it is being made.
 #[derive(Debug)]
 struct Draft {

@@ -45,7 +45,7 @@ fn rollout(app: &App) -> String {
 }
 
 /// Names of the pods that a Service's slices show as ready.
-fn endpoints<'a>(slices: impl Iterator<Item = &'a Value>, service: &str) -> BTreeSet<String> {
+pub fn endpoints<'a>(slices: impl Iterator<Item = &'a Value>, service: &str) -> BTreeSet<String> {
     let of = |slice: &&Value| slice["metadata"]["labels"]["kubernetes.io/service-name"] == *service;
     let ready =
         slices.filter(of).flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
@@ -54,7 +54,7 @@ fn endpoints<'a>(slices: impl Iterator<Item = &'a Value>, service: &str) -> BTre
 }
 
 /// The fewest ready endpoints that a Service had at any moment after it first had `from`.
-fn fewest_endpoints(seen: &Seen, service: &str, from: usize) -> usize {
+pub fn fewest_endpoints(seen: &Seen, service: &str, from: usize) -> usize {
     let mut slices: BTreeMap<String, Value> = BTreeMap::new();
     let mut counts = Vec::new();
     for change in seen.in_order().iter().filter(|change| change.key.0 == "EndpointSlice") {
@@ -68,7 +68,7 @@ fn fewest_endpoints(seen: &Seen, service: &str, from: usize) -> usize {
 }
 
 /// An app as a Deployment behind its Services, in use.
-async fn in_use(scenario: &Scenario, app: &App) {
+pub async fn in_use(scenario: &Scenario, app: &App) {
     let parts =
         [app.service("stable"), app.service("canary"), app.virtual_service(), deployment(app)];
     scenario.user.apply(&list(&parts)).await;
@@ -80,7 +80,8 @@ async fn in_use(scenario: &Scenario, app: &App) {
         .await;
 }
 
-async fn until_empty(scenario: &Scenario, name: &str) {
+/// Waits until the Deployment has no pods.
+pub async fn until_empty(scenario: &Scenario, name: &str) {
     scenario
         .until("the Deployment to be without pods", |seen| {
             let deployment = seen.get("Deployment", name);

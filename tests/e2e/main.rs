@@ -33,6 +33,7 @@ mod deadline;
 mod examples;
 mod invalid;
 mod leaders;
+mod migration;
 mod monitoring;
 mod notify;
 mod overtaken;

@@ -222,7 +222,7 @@ pub fn of_rollout(object: &Value, rollout: &Rollout, templates: &Templates) -> V
 }
 
 /// Each place that asks for an analysis.
-fn requests(program: &Program) -> Vec<(String, Request<'_>)> {
+pub(in crate::cli) fn requests(program: &Program) -> Vec<(String, Request<'_>)> {
     let mut found = Vec::new();
     if let Some(analysis) = &program.analysis {
         let request = Request {
