@@ -104,6 +104,12 @@ pub fn case(seed: u64) -> Case {
             let (for_ms, what) = (chance.pick(&[4_000, 20_000]), Trouble::Deaf { kinds });
             act.faults.push(Fault { after_ms: 0, for_ms, what });
         }
+        // What answers a wish, in the spec or as a command, is written under trouble.
+        if matches!(act.what, What::Image(_) | What::Command(_)) && chance.one_in(3) {
+            let how = chance.pick(&[How::Conflict, How::Denied, How::AnswerLost, How::Rival]);
+            let what = Trouble::OneCall { call: chance.below(2), of: Some("Rollout"), how };
+            act.faults.push(Fault { after_ms: 0, for_ms: 20_000, what });
+        }
     }
     case
 }
