@@ -11,10 +11,10 @@ most=${MOST_SEEDS:-200}
 mkdir -p "$copy"
 touch "$report"
 
-# The table: whose bug, what it is, and the seeds that were needed.
+# The table: what the bug is, whose, and the seeds that were needed.
 if [ "${1:-}" = --write ]; then
     table=$(
-        echo "| bug | whose | found |"
+        echo "| bug | whose | seeds needed |"
         echo "|---|---|---|"
         for patch in tests/mutants/*.patch; do
             name=$(basename "$patch" .patch)
