@@ -86,7 +86,9 @@ async fn play(scenario: &Scenario, objects: &[Value], session: &[Line]) -> Resul
                 let (shown, result) = Box::pin(command(&mut cluster, line)).await?;
                 screen.push_str(&shown);
                 let exit = result.unwrap_or_else(|failure| {
-                    let _ = writeln!(screen, "error: {}", failure.text);
+                    if !failure.text.is_empty() {
+                        let _ = writeln!(screen, "error: {}", failure.text);
+                    }
                     failure.exit
                 });
                 if exit != Exit::Done {

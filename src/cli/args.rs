@@ -255,7 +255,7 @@ pub struct Promote {
     #[arg(long)]
     pub full: bool,
     /// Leaves the present step, whatever it waits for, and goes to the next one
-    #[arg(long)]
+    #[arg(long, visible_alias = "step")]
     pub skip_current_step: bool,
 }
 
@@ -354,6 +354,7 @@ mod tests {
             "x pause checkout",
             "x resume checkout --kubeconfig file",
             "x promote checkout --skip-current-step",
+            "x promote checkout --step",
             "x restart checkout --no-wait",
             "x status checkout --for=completed --timeout 10m -o json --summary s.md --junit j.xml",
             "x status checkout --for step=3",

@@ -97,7 +97,9 @@ fn resources(group: &str, version: &str) -> Option<Value> {
 fn questions(group: &str) -> Vec<Value> {
     let kinds: &[&str] = match group {
         "authentication.k8s.io" => &["SelfSubjectReview"],
-        "authorization.k8s.io" => &["SelfSubjectAccessReview", "SelfSubjectRulesReview"],
+        "authorization.k8s.io" => {
+            &["SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"]
+        }
         _ => &[],
     };
     let entry = |kind: &&str| {

@@ -18,6 +18,9 @@ pub(super) fn answer(request: &Request) -> Option<Answer> {
         ["apis", group @ "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => {
             (json!({"allowed": true}), "SelfSubjectAccessReview", group)
         }
+        ["apis", group @ "authorization.k8s.io", "v1", "subjectaccessreviews"] => {
+            (json!({"allowed": true}), "SubjectAccessReview", group)
+        }
         ["apis", group @ "authorization.k8s.io", "v1", "selfsubjectrulesreviews"] => {
             let all = json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]});
             let status = json!({
