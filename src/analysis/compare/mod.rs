@@ -1,7 +1,7 @@
 //! Compares canary and stable by raw samples of counters.
 //!
 //! In: what an engineer wrote, what a comparison has found so far, and samples. Out: what it finds
-//! now, in words. [`rules`] checks what was written, [`query`] says what to ask for, [`samples`] makes
+//! now, in words. [`mod@rules`] checks what was written, [`query`] says what to ask for, [`samples`] makes
 //! growths of series, [`intervals`] makes intervals of growths, and the [judges](super::judge) do the
 //! rest. [`series`] is apart: it compares the values of a query.
 

@@ -1,6 +1,6 @@
 //! `adopt`: a running Deployment under Sluice, guarded.
 //!
-//! What is in the way is found before anything is written: [`obstacles`] judges what was read at
+//! What is in the way is found before anything is written: `obstacles` judges what was read at
 //! once. Then a canary Service is created where one is wanted and missing, and the Rollout, which
 //! takes pods, Services and routes over without a dip.
 

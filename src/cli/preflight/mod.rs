@@ -1,7 +1,7 @@
 //! `preflight`: whether a release can go through, before it begins.
 //!
-//! [`read`] takes a snapshot at once and asks what only a try can tell (queries, a Job's dry run,
-//! rights); [`judge`] turns it into [`Check`]s, purely.
+//! `read` takes a snapshot at once and asks what only a try can tell (queries, a Job's dry run,
+//! rights); `judge` turns it into [`Check`]s, purely.
 
 mod ask;
 mod judge;
