@@ -129,15 +129,13 @@ contexts:
 
 /// What to try, to be copied into another terminal.
 fn commands(kubeconfig: &Path, prometheus: SocketAddr, style: Style) -> String {
-    let patch = |image: &str| {
-        let path = "/spec/template/spec/containers/0/image";
-        format!(
-            "kubectl patch rollout {ROLLOUT} --type=json -p '[{{\"op\": \"replace\", \"path\": \"{path}\", \"value\": \"{image}\"}}]'"
-        )
-    };
+    let release = |image: &str| format!("kubectl sluice set image {ROLLOUT} '*={image}'");
     let lines = [
         ("", format!("export KUBECONFIG={}", kubeconfig.display())),
-        ("A good version, watched in place (about 4 minutes; Ctrl-C ends the view):", patch(GOOD)),
+        (
+            "A good version, watched in place (about 4 minutes; Ctrl-C ends the view):",
+            release(GOOD),
+        ),
         ("", format!("kubectl sluice get rollout {ROLLOUT} --watch")),
         (
             "End the pause that it is in; go back at once:",
@@ -146,7 +144,7 @@ fn commands(kubeconfig: &Path, prometheus: SocketAddr, style: Style) -> String {
         ("", format!("kubectl sluice abort {ROLLOUT} --reason 'I changed my mind'")),
         (
             "A version with 6 % errors; the exit code says how it ended (4: rolled back):",
-            patch(BAD),
+            release(BAD),
         ),
         ("", format!("kubectl sluice status {ROLLOUT} --watch")),
         ("What lies below:", "kubectl get rollouts,pods,virtualservices,analysisruns".to_owned()),

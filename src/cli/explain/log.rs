@@ -151,7 +151,8 @@ fn run(run: &AnalysisRun) -> Vec<Entry> {
 fn measurements(run: &str, metric: &MetricResult) -> Vec<Entry> {
     let mut entries = Vec::new();
     for one in &metric.measurements {
-        let Some(at) = one.finished_at.or(one.started_at) else { continue };
+        // One that goes on has nothing to tell yet.
+        let Some(at) = one.finished_at else { continue };
         let value = if one.value.is_empty() { "no value" } else { one.value.as_str() };
         let trial = if metric.dry_run { ", dry run" } else { "" };
         let mut text = format!("{value}: {} (AnalysisRun {run}{trial})", one.phase);
