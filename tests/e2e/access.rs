@@ -53,6 +53,16 @@ fn operators_steer_a_release_and_edit_nothing() {
     scenario("operators", async |scenario| {
         let app = paused(scenario).await;
         let ann = scenario.account("ann", &["sluice-operate"]).await;
+        // An admission plugin of the API server asks for this before an owner may be written at all.
+        for line in [
+            "create role deleter --verb=delete --resource=rollouts.sluice.dev".to_owned(),
+            format!(
+                "create rolebinding deleter --role=deleter --serviceaccount={}:ann",
+                scenario.namespace
+            ),
+        ] {
+            scenario.user.kubectl(&line, "").await.expect("a role");
+        }
         for change in [
             json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "evil"}]}}}}),
             json!({"spec": {"replicas": 30}}),
