@@ -190,6 +190,12 @@ impl<'a> Traffic<'a> {
         self.canary_weights().max().unwrap_or(0)
     }
 
+    /// Whether the weight of the canary is on a revision that the spec does not ask for any more.
+    pub(super) fn is_overtaken(&self, draft: &Draft) -> bool {
+        let other = self.canary.elsewhere(&draft.target);
+        self.highest() > 0 && other.is_some_and(|at| draft.stable.as_deref() != Some(at))
+    }
+
     /// The weights as `status.weights` shows them.
     pub(super) fn shown(&self) -> Weights {
         Weights::of(self.total, self.highest())

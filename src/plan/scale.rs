@@ -100,7 +100,7 @@ pub(super) fn dynamic_stable_size(world: &World, draft: &Draft, traffic: &Traffi
     }
     let at = step::index(world, draft);
     let goal = match () {
-        () if !draft.in_release() || aborted => 0,
+        () if !draft.in_release() || aborted || traffic.is_overtaken(draft) => 0,
         () if at >= world.program.steps.len() => total,
         () => step::intent(world, at).weight,
     };

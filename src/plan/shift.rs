@@ -306,6 +306,9 @@ fn allowed_weight(
     if world.desired() == 0 {
         return 0;
     }
+    if let Some(weight) = overtaken_weight(world, draft, traffic) {
+        return weight;
+    }
     let shown = traffic.highest();
     let capacity = traffic.capacity(world, &draft.target);
     let needed = scale::needed(world, intent.weight, intent.size);
@@ -342,6 +345,22 @@ fn allowed_weight(
             Some(messages::shortfall(world, &draft.target, allowed, intent.weight, needed));
     }
     allowed
+}
+
+/// The weight that an overtaken canary keeps where stable may shrink: all of it goes back, but no sooner
+/// than stable has the pods for it (lesson 10). A stable that serves nobody is not waited for.
+fn overtaken_weight(world: &World, draft: &mut Draft, traffic: &Traffic) -> Option<i32> {
+    let stable = draft.stable.clone().unwrap_or_default();
+    let serves = world.program.dynamic_stable && traffic.serving(world, &stable) > 0;
+    if !serves || !traffic.is_overtaken(draft) {
+        return None;
+    }
+    let lowest = lowest_weight(world, draft, traffic, 0);
+    if lowest > 0 {
+        let wait = messages::waiting_for_pods(world, &stable, world.desired());
+        draft.wait(WaitKind::Pods, wait);
+    }
+    Some(lowest)
 }
 
 /// Whether weight that leaves the canary would reach nobody, while the canary answers. An overtaken one

@@ -70,6 +70,8 @@ async fn tidy_up(player: &mut Player<'_>) -> Result<(), String> {
 
 /// A Rollout that is deleted goes, and gives back what it took.
 async fn handed_back(player: &mut Player<'_>) -> Result<(), String> {
+    // Somebody mends what never becomes ready, and waits for it.
+    acts::image(player, LAST);
     for _ in 0..60 {
         let gone = player.simulation.view("default").get("Rollout", "web").is_null();
         if gone {

@@ -93,10 +93,11 @@ pub fn case(seed: u64) -> Case {
     for _ in 0..chance.within(1, 3) {
         let at = usize::try_from(chance.below(case.acts.len() as u64)).unwrap_or(0);
         let fault = fault(chance, &case);
+        let fault = spares_jobs(fault, case.strict);
         case.acts[at].faults.push(fault);
     }
     let aimed = aimed(chance, &case);
-    case.acts[1].faults.push(aimed);
+    case.acts[1].faults.push(spares_jobs(aimed, case.strict));
     for act in &mut case.acts {
         // Pods that go while nobody hears of it.
         if takes_pods(&act.what) && chance.one_in(2) {
@@ -116,6 +117,18 @@ pub fn case(seed: u64) -> Case {
 
 fn takes_pods(what: &What) -> bool {
     matches!(what, What::DeletePods(_) | What::Evict(_) | What::Drain | What::Scale(_))
+}
+
+/// A Job that the API server refuses is a verdict, and not only trouble: another end, rightly.
+fn spares_jobs(mut fault: Fault, strict: bool) -> Fault {
+    if let Trouble::Calls { of, how, .. } | Trouble::OneCall { of, how, .. } = &mut fault.what
+        && strict
+        && *of == Some("Job")
+        && matches!(how, How::Denied | How::Forbidden | How::Any)
+    {
+        *how = How::AnswerLost;
+    }
+    fault
 }
 
 /// A fault in the first release of every life, at one kind of write that it makes.

@@ -263,6 +263,12 @@ impl Player<'_> {
         if rollout.is_null() {
             return true;
         }
+        // What gets its pods back, and cannot become ready, is waited for, as the status says.
+        let broken = self.did(|what| matches!(what, What::Image("never" | "crash")));
+        let message = rollout["status"]["message"].as_str().unwrap_or_default();
+        if broken && message.starts_with("the Rollout is being deleted: waiting for web") {
+            return true;
+        }
         let waits = rollout["metadata"]["annotations"]["sluice.dev/command"].is_string();
         let seen = rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"];
         let phase = rollout["status"]["phase"].as_str().unwrap_or_default();

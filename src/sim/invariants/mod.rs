@@ -209,6 +209,7 @@ impl Step<'_> {
                 let to = rollout.stable(self.state);
                 let over = to.revision(self.state).as_deref() == rollout.current_revision();
                 self.serves(&to, stable, over, found);
+                self.carries(&to, &from, (stable, canary), found);
             }
         }
     }
@@ -255,6 +256,28 @@ impl Step<'_> {
                 to.name,
                 pods.len()
             ));
+        }
+    }
+
+    /// Rule 3 where stable may shrink: of an overtaken canary no more weight comes back than the pods of
+    /// stable can carry, unless those of the canary cannot carry it either.
+    fn carries(
+        &self,
+        to: &Destination,
+        from: &Destination,
+        (stable, canary): (i64, i64),
+        found: &mut Vec<String>,
+    ) {
+        let (desired, total) = (self.rollout.replicas(), self.rollout.total());
+        let pods = |end: &Destination| i64::try_from(end.serving(self.state).len()).unwrap_or(0);
+        let carried = |end: &Destination| (pods(end) * total / desired.max(1)).min(total);
+        let overtaken =
+            from.revision(self.state).as_deref() != self.rollout.current_revision() && pods(to) > 0;
+        if self.rollout.may_shrink() && overtaken && stable > carried(to) && canary < carried(from)
+        {
+            let pods = pods(to);
+            found
+                .push(format!("stable gets weight {stable} back and has {pods} of {desired} pods"));
         }
     }
 

@@ -50,6 +50,11 @@ impl<'a> Rollout<'a> {
         !self.object["status"]["abort"].is_null()
     }
 
+    /// Whether stable has the pods that its weight needs, and no more.
+    pub(super) fn may_shrink(&self) -> bool {
+        self.canary["dynamicStableScale"] == true
+    }
+
     /// Whether the user chose the canary's size apart from the weight.
     pub(super) fn sets_scale(&self) -> bool {
         let steps = self.canary["steps"].as_array();

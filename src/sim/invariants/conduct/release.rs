@@ -89,7 +89,7 @@ impl Deed<'_> {
             // One that goes with the next step may have gone before the status said so.
             let stay = routes(&steps[..steps.len().min(to + 1)]);
             let wanted = routes(&steps[..=at]).into_iter().filter(|name| stay.contains(name));
-            for name in wanted.filter(|_| serves) {
+            for name in wanted.filter(|_| serves && rollout.replicas() > 0) {
                 if !stands.contains(&name) {
                     found.push(format!("step {} is passed without route {name}", at + 1));
                 }
