@@ -67,8 +67,9 @@ fn a_deployment_is_adopted_and_released_by_the_plugin() {
 
         let released = user.sluice("release web").await.expect("release");
         assert!(released.contains("Deployment web is on its own again"), "{released}");
-        let seen = scenario.seen();
-        assert_eq!(seen.get("Deployment", "web")["status"]["availableReplicas"], 3);
+        // What was recorded is locked while it is read: not across what follows.
+        let pods = scenario.seen().get("Deployment", "web")["status"]["availableReplicas"].clone();
+        assert_eq!(pods, 3);
         let gone = user.sluice("release web").await;
         assert_eq!(gone.code, 7, "{}", gone.stderr);
     });
