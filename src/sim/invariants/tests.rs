@@ -217,3 +217,21 @@ fn a_destination_that_reached_nobody_may_be_pointed_anywhere() {
         });
     assert_eq!(found, "");
 }
+
+#[test]
+fn where_stable_may_shrink_it_gets_no_more_than_it_can_carry() {
+    let overtaken = |current: &'static str| {
+        History::after(|history| {
+            let strategy = json!({"canary": {
+                "stableService": "stable", "canaryService": "canary", "dynamicStableScale": true,
+                "traffic": {"istio": {"virtualServices": [{"name": "web"}]}},
+            }});
+            let status = json!({"stableRevision": "a", "currentRevision": current});
+            let spec = json!({"replicas": 4, "strategy": strategy});
+            history.put("Rollout", "web", json!({"spec": spec, "status": status}));
+            history.weights(100, 0);
+        })
+    };
+    assert!(overtaken("c").contains("stable gets weight 100 back and has 2 of 4 pods"));
+    assert_eq!(overtaken("b"), "", "one that is not overtaken may have failed");
+}
