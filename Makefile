@@ -6,6 +6,7 @@ help: ## Says what there is
 check: ## Formatting, lints, docs and the tests that need nothing but Rust
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --locked --quiet --test e2e --test mesh --test survival -- -A warnings -D clippy::await_holding_lock
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
 	cargo test --locked
 
