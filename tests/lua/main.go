@@ -16,12 +16,16 @@ import (
 func run(script string, object []byte) ([]byte, error) {
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
-	for name, open := range map[string]lua.LGFunction{
-		lua.LoadLibName: lua.OpenPackage, lua.BaseLibName: lua.OpenBase,
-		lua.TabLibName: lua.OpenTable, lua.OsLibName: lua.OpenOs,
+	// In this order: what is opened before the package library cannot be required.
+	for _, library := range []struct {
+		name string
+		open lua.LGFunction
+	}{
+		{lua.LoadLibName, lua.OpenPackage}, {lua.BaseLibName, lua.OpenBase},
+		{lua.TabLibName, lua.OpenTable}, {lua.OsLibName, lua.OpenOs},
 	} {
-		call := lua.P{Fn: state.NewFunction(open), NRet: 0, Protect: true}
-		if err := state.CallByParam(call, lua.LString(name)); err != nil {
+		call := lua.P{Fn: state.NewFunction(library.open), NRet: 0, Protect: true}
+		if err := state.CallByParam(call, lua.LString(library.name)); err != nil {
 			return nil, err
 		}
 	}
