@@ -298,10 +298,10 @@ impl Look<'_> {
         if let Some(wanted) = &expected.runs {
             let mut runs = self.objects.all("AnalysisRun");
             let created = |run: &Value| {
-                let time = run["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
-                let version = run["metadata"]["uid"].as_str().unwrap_or_default();
-                // Uids of the simulation end in a serial number.
-                (time.to_owned(), version.rsplit('-').next().unwrap_or_default().to_owned())
+                let text = |at: &Value| at.as_str().map(str::to_owned);
+                // An API server tells whole seconds. What has not started yet comes last.
+                let started = text(&run["status"]["startedAt"]);
+                (text(&run["metadata"]["creationTimestamp"]), started.is_none(), started)
             };
             runs.sort_by_key(|run| created(run));
             let phase =
