@@ -1,10 +1,6 @@
 //! `kubectl sluice backtest` as people run it, on a Prometheus in this process whose past is made up.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
@@ -12,6 +8,8 @@ use serde_json::Value;
 mod answers;
 #[path = "support/past.rs"]
 mod past;
+#[path = "support/plugin.rs"]
+mod plugin;
 
 /// When the past of the report begins.
 const BEGINS: &str = "2026-03-02T00:00:00Z";
@@ -19,18 +17,9 @@ const COUNTER: &str = "http_requests_total{app=\"shop\"}";
 const QUIET: &str = "2026-03-02T00:30:00Z..2026-03-02T05:00:00Z";
 const BAD: &str = "2026-03-02T05:00:00Z..2026-03-02T05:20:00Z";
 
-fn backtest(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    // It must not look for a cluster.
-    command.env("KUBECONFIG", "/nowhere").arg("backtest").args(arguments);
-    command.output().expect("kubectl-sluice")
-}
-
 /// Exit code, output, and what was told.
-fn told(output: &Output) -> (i32, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+fn backtest(arguments: &[&str]) -> (i32, String, String) {
+    plugin::run(".", &[&["backtest"], arguments].concat(), "")
 }
 
 #[test]
@@ -43,7 +32,7 @@ fn false_alarms_and_a_bad_release_are_told() {
         let all = ["--requests", COUNTER, "--prometheus-url", &url, "--quiet", QUIET];
         let all =
             [&all[..], &["--bad", BAD, "--label", "version", "--report", &report], rest].concat();
-        told(&backtest(&all))
+        backtest(&all)
     };
     let (code, text, errors) = arguments(&page, &[]);
     assert_eq!((code, errors.as_str()), (0, ""), "{text}");
@@ -90,7 +79,7 @@ fn the_documents_show_the_report_as_it_is() {
 fn steps_and_new_pods_will_do() {
     let url = answers::serve(past::past(BEGINS.parse().expect("a time")));
     let all = ["--requests", COUNTER, "--prometheus-url", &url, "--quiet", "none", "--bad", BAD];
-    let (code, text, errors) = told(&backtest(&[&all[..], &["--step", "30s"]].concat()));
+    let (code, text, errors) = backtest(&[&all[..], &["--step", "30s"]].concat());
     assert_eq!(code, 0, "{errors}");
     assert!(text.contains("scraped every 30 s"), "{text}");
     assert!(text.contains("canary 1 new pod, stable 6 older pods"), "{text}");
@@ -102,11 +91,11 @@ fn a_template_says_what_to_replay() {
     let url = answers::serve(past::past(BEGINS.parse().expect("a time")));
     let template = "tests/backtesting/template.yaml";
     let all = [template, "--quiet", QUIET, "--prometheus-url", &url, "--arg", "app=shop"];
-    let (code, text, errors) = told(&backtest(&all));
+    let (code, text, errors) = backtest(&all);
     assert_eq!(code, 0, "{errors}");
     assert!(text.starts_with("AnalysisTemplate shop-errors, metric errors\n"), "{text}");
     assert!(text.contains("9 releases of 30 min pretended"), "{text}");
-    let (code, _, errors) = told(&backtest(&all[..5]));
+    let (code, _, errors) = backtest(&all[..5]);
     assert_eq!(code, 1);
     assert!(errors.contains("no value for \"app\""), "{errors}");
 }
@@ -116,7 +105,7 @@ fn what_is_wrong_is_named() {
     let url = answers::serve(past::past(BEGINS.parse().expect("a time")));
     let with = |rest: &[&'static str]| -> (i32, String) {
         let all = [&["--requests", COUNTER, "--prometheus-url", &url], rest].concat();
-        let (code, _, errors) = told(&backtest(&all));
+        let (code, _, errors) = backtest(&all);
         (code, errors)
     };
     for (rest, code, sentence) in [
@@ -156,13 +145,13 @@ fn what_is_wrong_is_named() {
         assert!(errors.contains(sentence), "{rest:?}: {errors}");
     }
     let (code, _, errors) =
-        told(&backtest(&["--requests", "a", "--prometheus-url", "http://127.0.0.1:1"]));
+        backtest(&["--requests", "a", "--prometheus-url", "http://127.0.0.1:1"]);
     assert_eq!(code, 1);
     assert!(
         errors.contains("cannot reach prometheus at 127.0.0.1:1: connection refused"),
         "{errors}"
     );
-    let (code, _, errors) = told(&backtest(&["--requests", "a"]));
+    let (code, _, errors) = backtest(&["--requests", "a"]);
     assert_eq!(code, 2);
     assert!(errors.contains("allowed is --prometheus-url"), "{errors}");
 }

@@ -9,6 +9,9 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "support/plugin.rs"]
+mod plugin;
+
 /// The folders of examples that are tested here.
 const TESTED: [&str; 9] = [
     "blue-green",
@@ -336,11 +339,8 @@ fn converted(name: &str) -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("converted").join(name);
     let folder = folder.display().to_string();
     let input = format!("tests/migration/{name}.yaml");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = command.args(["convert", &input, "--output-dir", &folder]).output();
-    let output = output.expect("the plugin");
-    assert_eq!(code(&output), 0, "{name}: {}", text(&output.stderr));
+    let (code, _, told) = plugin::run(".", &["convert", &input, "--output-dir", &folder], "");
+    assert_eq!(code, 0, "{name}: {told}");
     folder
 }
 

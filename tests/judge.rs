@@ -1,29 +1,16 @@
 //! `kubectl sluice judge` as people run it, on the files of `tests/judging`.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
-
 use serde_json::Value;
+
+#[path = "support/plugin.rs"]
+mod plugin;
 
 /// Exit code, lines of JSON, and what was told.
 fn judge(arguments: &[&str], input: &str) -> (i32, Vec<Value>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/judging"));
-    // It must not look for a cluster.
-    command.env("KUBECONFIG", "/nowhere").arg("judge").args(arguments);
-    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = pipes.spawn().expect("kubectl-sluice");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    // A child that reads no input closes the pipe early.
-    let _ = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    let output = child.wait_with_output().expect("its output");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let lines = text(&output.stdout);
+    let (code, lines, told) =
+        plugin::run("tests/judging", &[&["judge"], arguments].concat(), input);
     let lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    (output.status.code().unwrap_or(-1), lines, text(&output.stderr))
+    (code, lines, told)
 }
 
 #[test]

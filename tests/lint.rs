@@ -1,11 +1,6 @@
 //! `kubectl sluice lint` as people run it, on the files of `tests/linting` and on the examples.
 
-use std::{
-    fs,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
@@ -13,22 +8,12 @@ use serde_json::Value;
 mod answers;
 #[path = "support/past.rs"]
 mod past;
+#[path = "support/plugin.rs"]
+mod plugin;
 
 /// Exit code, output, and what was told.
 fn lint(arguments: &[&str], input: &str) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-sluice"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    // It must not look for a cluster.
-    command.env("KUBECONFIG", "/nowhere").arg("lint").args(arguments);
-    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = pipes.spawn().expect("kubectl-sluice");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    // A child that reads no input closes the pipe early.
-    let _ = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    let output = child.wait_with_output().expect("its output");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    plugin::run(".", &[&["lint"], arguments].concat(), input)
 }
 
 #[test]

@@ -7,10 +7,15 @@ use kube::{
     Api,
     runtime::{WatchStreamExt, watcher},
 };
+use tokio::time::{Instant, timeout_at};
 
-use crate::api::Rollout;
+use crate::api::{Duration, Rollout};
 
-use super::exit::Failure;
+use super::{
+    exit::{Exit, Failure},
+    session::Session,
+    state,
+};
 
 /// Errors in a row after which the API server counts as out of reach.
 const ERRORS_IN_A_ROW: u32 = 8;
@@ -37,6 +42,51 @@ pub fn follow(
             })
         })
         .boxed()
+}
+
+/// How a wait ends; nothing while it goes on.
+pub type End = Option<Result<Exit, Failure>>;
+
+/// What is waited for, and for how long.
+pub struct Wait<'a> {
+    /// The longest time.
+    pub limit: Duration,
+    /// What has not happened then, as the beginning of a sentence.
+    pub late: &'a str,
+    /// Whether a state is shown.
+    pub shown: &'a dyn Fn(&Rollout) -> bool,
+    /// Whether a state is the end: the Rollout (nothing: it does not exist) and its line.
+    pub end: &'a dyn Fn(Option<&Rollout>, &str) -> End,
+}
+
+/// Shows how it goes with a Rollout, a line for each new state, until it ends.
+///
+/// # Errors
+/// What `end` says, or that it took too long.
+pub async fn until(
+    session: &mut Session<'_>,
+    name: &str,
+    wait: &Wait<'_>,
+) -> Result<Exit, Failure> {
+    let deadline = Instant::now() + wait.limit.0;
+    let mut states = follow(session.rollouts(), name);
+    let (mut last, mut shown) = (String::new(), String::new());
+    loop {
+        let Ok(next) = timeout_at(deadline, states.next()).await else {
+            let Wait { limit, late, .. } = wait;
+            let text = format!("{name}: {late} within {limit}; it goes on by itself: {last}");
+            return Err(Failure::new(Exit::TimedOut, text));
+        };
+        let rollout = next.transpose()?.flatten();
+        last = rollout.as_ref().map(state::line).unwrap_or_default();
+        if last != shown && rollout.as_ref().is_some_and(wait.shown) {
+            session.say(&last)?;
+            shown.clone_from(&last);
+        }
+        if let Some(end) = (wait.end)(rollout.as_ref(), &last) {
+            return end;
+        }
+    }
 }
 
 /// Whether another try would end the same way.

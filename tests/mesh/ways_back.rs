@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::{
-    shop::Layout,
-    stage::{Stage, play},
+    shop::{Layout, Shop},
+    stage::{Closed, Stage, play},
 };
 
 /// Up to 80 %, and then a person decides.
@@ -21,17 +21,22 @@ async fn until_eighty(stage: &Stage) -> Value {
     status
 }
 
+/// Aborts a release at 80 % and waits until stable is alone again; the row is called `told`.
+async fn aborted_at_eighty(stage: &Stage, shop: &Shop, told: &'static str) -> Closed {
+    stage.open_shop(shop).await;
+    stage.release(shop, "shop:v2").await;
+    until_eighty(stage).await;
+    stage.user.sluice("abort shop --reason test").await.expect("abort");
+    stage.until_rolled_back("shop").await;
+    stage.until_alone("shop").await;
+    stage.close(told).await
+}
+
 #[test]
 fn an_abort_at_eighty_percent_loses_no_request() {
     play("abort", async |stage| {
         let shop = stage.shop(Layout::Hosts, TO_EIGHTY);
-        stage.open_shop(&shop).await;
-        stage.release(&shop, "shop:v2").await;
-        until_eighty(stage).await;
-        stage.user.sluice("abort shop --reason test").await.expect("abort");
-        stage.until_rolled_back("shop").await;
-        stage.until_alone("shop").await;
-        let closed = stage.close("abort at 80 %").await;
+        let closed = aborted_at_eighty(stage, &shop, "abort at 80 %").await;
         closed.shared(&stage.weights(), "v2").lost_at_most(0, "");
     });
 }
@@ -44,13 +49,8 @@ fn an_abort_where_stable_had_shrunk_loses_no_request() {
             .set("/strategy/canary/dynamicStableScale", "true")
             .set("/replicas", "5")
             .lingering();
-        stage.open_shop(&shop).await;
-        stage.release(&shop, "shop:v2").await;
-        until_eighty(stage).await;
-        stage.user.sluice("abort shop --reason test").await.expect("abort");
-        stage.until_rolled_back("shop").await;
-        stage.until_alone("shop").await;
-        let closed = stage.close("abort at 80 %, stable had shrunk with its weight").await;
+        let told = "abort at 80 %, stable had shrunk with its weight";
+        let closed = aborted_at_eighty(stage, &shop, told).await;
         closed.shared(&stage.weights(), "v2").lost_at_most(0, "pods with a `preStop` of 2 s");
     });
 }

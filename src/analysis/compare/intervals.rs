@@ -72,8 +72,10 @@ pub fn intervals(counters: &[Counter], known: &Known, asked: Asked) -> Counted {
     };
     let counting = of(&reporter);
     let grown = growths(&counting, asked.from, scrape);
-    let apart = told_apart(counters, &reporter, &grown, asked.from, scrape);
-    let served = serving(counters, &reporter, &grown, asked.from, scrape);
+    let own = growths(&of("destination"), asked.from, scrape);
+    let apart = told_apart(&reporter, &grown, &own);
+    // The targets here are the pods that serve, where a proxy that sends is counted by as well.
+    let served = if ["destination", ""].contains(&reporter.as_str()) { &grown } else { &own };
     let times = scrapes(&counting);
     let first = times.values().filter_map(|times| times.first()).min().copied();
     let (mut at, mut seconds) = (known.read_until.or(first), known.seconds);
@@ -100,7 +102,7 @@ pub fn intervals(counters: &[Counter], known: &Known, asked: Asked) -> Counted {
                 canary: canary.slow(),
                 stable: stable.slow(),
                 minute: minute.iter().map(Tally::slow).collect(),
-                pods: pods(&served, from, to),
+                pods: pods(served, from, to),
             });
         }
         counted.intervals.push(Interval {
@@ -160,40 +162,16 @@ fn reporter(counters: &[Counter], known: &Known, asked: Asked, scrape: i64) -> S
 
 /// Growths of stable that tell one pod from the next. A gateway counts for all pods at once; the pods'
 /// own counts tell more, unless they miss the failures that it sees.
-fn told_apart(
-    counters: &[Counter],
-    counting: &str,
-    grown: &[Growth],
-    from: i64,
-    scrape: i64,
-) -> Vec<Growth> {
+fn told_apart(counting: &str, grown: &[Growth], own: &[Growth]) -> Vec<Growth> {
     let stable = |grown: &[Growth]| -> Vec<Growth> {
         grown.iter().filter(|growth| growth.arm == Arm::Stable).cloned().collect()
     };
     let errors = |grown: &[Growth]| -> u64 { grown.iter().map(|g| u64::from(g.errors)).sum() };
-    let own = stable(grown);
-    let of_pods = counters.iter().filter(|counter| counter.reporter == "destination").cloned();
-    let of_pods = stable(&growths(&of_pods.collect::<Vec<_>>(), from, scrape));
+    let (counted, own) = (stable(grown), stable(own));
     let better = counting != "destination"
-        && targets(&of_pods) > targets(&own)
-        && errors(&of_pods) * 10 >= errors(&own) * 8;
-    if better { of_pods } else { own }
-}
-
-/// Growths whose targets are the pods that serve: as they count themselves, where a proxy that sends
-/// is counted by.
-fn serving(
-    counters: &[Counter],
-    counting: &str,
-    grown: &[Growth],
-    from: i64,
-    scrape: i64,
-) -> Vec<Growth> {
-    if ["destination", ""].contains(&counting) {
-        return grown.to_vec();
-    }
-    let own = counters.iter().filter(|counter| counter.reporter == "destination").cloned();
-    growths(&own.collect::<Vec<_>>(), from, scrape)
+        && targets(&own) > targets(&counted)
+        && errors(&own) * 10 >= errors(&counted) * 8;
+    if better { own } else { counted }
 }
 
 /// How many pods of each served requests between two times.

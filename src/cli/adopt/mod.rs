@@ -10,13 +10,11 @@ pub(super) mod scene;
 mod shape;
 
 use clap::{Args, ValueEnum};
-use futures::StreamExt;
 use kube::{
     Api,
     api::{DynamicObject, PostParams},
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
 
 use super::{
     args::rollout_name,
@@ -25,9 +23,13 @@ use super::{
     manifests::faults,
     send::MANAGER,
     session::Session,
-    state, watch,
+    state,
+    watch::{self, Wait},
 };
-use crate::{api::Duration, sim::api::resource};
+use crate::{
+    api::{Duration, Rollout},
+    sim::api::resource,
+};
 
 /// Flags of `adopt`.
 #[derive(Args, Clone, Debug)]
@@ -201,34 +203,25 @@ async fn create(session: &Session<'_>, object: &Value) -> Result<(), Failure> {
 
 /// Shows how it goes, until the Rollout is healthy.
 async fn wait(session: &mut Session<'_>, flags: &Flags, name: &str) -> Result<Exit, Failure> {
-    let deadline = Instant::now() + flags.wait_timeout.0;
-    let mut states = watch::follow(session.rollouts(), name);
-    let (mut last, mut shown) = (String::new(), String::new());
-    loop {
-        let Ok(next) = timeout_at(deadline, states.next()).await else {
-            let text = format!(
-                "{name}: has not taken over within {}; it goes on by itself: {last}",
-                flags.wait_timeout
-            );
-            return Err(Failure::new(Exit::TimedOut, text));
-        };
-        let Some(rollout) = next.transpose()?.flatten() else {
+    let end = |rollout: Option<&Rollout>, line: &str| {
+        let Some(rollout) = rollout else {
             let text = format!("the Rollout `{name}` was deleted while it took over");
-            return Err(Failure::new(Exit::NotFound, text));
+            return Some(Err(Failure::new(Exit::NotFound, text)));
         };
-        last = state::line(&rollout);
-        let exit = state::exit_code(&rollout);
-        if last != shown && flags.output.is_none() {
-            session.say(&last)?;
-            shown.clone_from(&last);
-        }
-        match exit {
-            Exit::Done => return Ok(Exit::Done),
-            Exit::Degraded | Exit::Aborted => {
-                let text = format!("{last}; `kubectl sluice release {name}` gives it back");
-                return Err(Failure::new(exit, text));
+        match state::exit_code(rollout) {
+            Exit::Done => Some(Ok(Exit::Done)),
+            exit @ (Exit::Degraded | Exit::Aborted) => {
+                let text = format!("{line}; `kubectl sluice release {name}` gives it back");
+                Some(Err(Failure::new(exit, text)))
             }
-            _ => {}
+            _ => None,
         }
-    }
+    };
+    let wait = Wait {
+        limit: flags.wait_timeout,
+        late: "has not taken over",
+        shown: &|_| flags.output.is_none(),
+        end: &end,
+    };
+    watch::until(session, name, &wait).await
 }

@@ -5,9 +5,7 @@
 //! trial.
 
 use clap::Args;
-use futures::StreamExt;
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
-use tokio::time::{Instant, timeout_at};
 
 use super::{
     adopt::DryRun,
@@ -15,7 +13,7 @@ use super::{
     exit::{Exit, Failure},
     session::Session,
     state::{self, Release},
-    watch,
+    watch::{self, Wait},
 };
 use crate::api::{Duration, Rollout, ScaleDown};
 
@@ -113,29 +111,17 @@ async fn wait(
     uid: Option<&str>,
     deployment: &str,
 ) -> Result<Exit, Failure> {
-    let name = &flags.name;
-    let deadline = Instant::now() + flags.wait_timeout.0;
-    let mut states = watch::follow(session.rollouts(), name);
-    let (mut last, mut shown) = (String::new(), String::new());
-    loop {
-        let Ok(next) = timeout_at(deadline, states.next()).await else {
-            let text = format!(
-                "{name}: not all is given back within {}; it goes on by itself: {last}",
-                flags.wait_timeout
-            );
-            return Err(Failure::new(Exit::TimedOut, text));
-        };
-        let rollout = next.transpose()?.flatten();
-        let Some(rollout) = rollout.filter(|found| found.metadata.uid.as_deref() == uid) else {
-            session.say(&format!("{name}: {deployment} is on its own again"))?;
-            return Ok(Exit::Done);
-        };
-        last = state::line(&rollout);
-        if last != shown && rollout.metadata.deletion_timestamp.is_some() {
-            session.say(&last)?;
-            shown.clone_from(&last);
-        }
-    }
+    // One that was made anew under this name is not the one that went.
+    let same = |rollout: &Rollout| rollout.metadata.uid.as_deref() == uid;
+    let wait = Wait {
+        limit: flags.wait_timeout,
+        late: "not all is given back",
+        shown: &|rollout| same(rollout) && rollout.metadata.deletion_timestamp.is_some(),
+        end: &|rollout, _| (!rollout.is_some_and(same)).then_some(Ok(Exit::Done)),
+    };
+    let exit = watch::until(session, &flags.name, &wait).await?;
+    session.say(&format!("{}: {deployment} is on its own again", flags.name))?;
+    Ok(exit)
 }
 
 #[cfg(test)]
