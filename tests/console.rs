@@ -1,7 +1,9 @@
 //! One file below `tests/console` is one test: what a person types at the simulated cluster, and what
 //! is then on the screen, in a golden transcript beside it (`make golden` writes them anew).
 //!
-//! A file is a scenario with a `session` instead of steps: command lines, and `wait: 1m` between them.
+//! A file is a scenario with a `session` instead of steps: command lines, `wait: 1m` between them, and
+//! `{watch: COMMAND, for: 3m}` for one that Ctrl-C ends. A line `kubectl_complete-sluice WORDS` is what
+//! kubectl asks when the tab key is pressed.
 
 #[allow(dead_code, reason = "the scenarios and the end-to-end tests list the files")]
 #[path = "support/stories.rs"]
@@ -20,6 +22,7 @@ use sluice::{
     api::Duration,
     cli::{
         args::Cli,
+        complete::{self, Wanted},
         exit::{Exit, Failure},
         plugin,
         session::{Session, Terminal},
@@ -44,6 +47,7 @@ const TURNS: usize = 60;
 enum Line {
     Command(String),
     Wait { wait: Duration },
+    Watch { watch: String, r#for: Duration },
 }
 
 fn console(path: &Path) -> datatest_stable::Result<()> {
@@ -81,10 +85,20 @@ async fn play(scenario: &Scenario, objects: &[Value], session: &[Line]) -> Resul
                 let until = wait.after(cluster.now());
                 cluster.run_until(until).await;
             }
+            Line::Watch { watch, r#for } => {
+                let _ = writeln!(screen, "$ {watch}");
+                let until = r#for.after(cluster.now());
+                let (shown, ended) = Box::pin(command(&mut cluster, watch, until)).await?;
+                let exit = ended.map(|_| "it ended by itself");
+                let _ = writeln!(screen, "{shown}^C{}\n", exit.unwrap_or_default());
+            }
             Line::Command(line) => {
                 let _ = writeln!(screen, "$ {line}");
-                let (shown, result) = Box::pin(command(&mut cluster, line)).await?;
+                let limit =
+                    cluster.now().checked_add(PATIENCE).map_err(|error| error.to_string())?;
+                let (shown, ended) = Box::pin(command(&mut cluster, line, limit)).await?;
                 screen.push_str(&shown);
+                let result = ended.ok_or_else(|| format!("`{line}` has no end"))?;
                 let exit = result.unwrap_or_else(|failure| {
                     if !failure.text.is_empty() {
                         let _ = writeln!(screen, "error: {}", failure.text);
@@ -104,14 +118,24 @@ async fn play(scenario: &Scenario, objects: &[Value], session: &[Line]) -> Resul
     }
 }
 
-/// Runs a command while the cluster goes on: time passes only when the command waits.
-async fn command(
-    cluster: &mut Simulation,
-    line: &str,
-) -> Result<(String, Result<Exit, Failure>), String> {
+/// What a line shows, and how it ends; nothing when it has not by then.
+type Shown = (String, Option<Result<Exit, Failure>>);
+
+/// Runs a command until `limit` while the cluster goes on: time passes only when the command waits.
+async fn command(cluster: &mut Simulation, line: &str, limit: Timestamp) -> Result<Shown, String> {
+    let mut shown = Vec::new();
+    if let Some(line) = line.strip_prefix(complete::PROGRAM) {
+        let question = complete::question(&words(line));
+        let client = cluster.client_of("ann@example.com", "kubectl");
+        let names = match question.wanted {
+            Wanted::Named(kind) => complete::names(&client, "default", kind).await,
+            _ => Vec::new(),
+        };
+        complete::answer(&question, names, &mut shown).map_err(|error| error.to_string())?;
+        return Ok((String::from_utf8_lossy(&shown).into_owned(), Some(Ok(Exit::Done))));
+    }
     let words = words(line.strip_prefix("kubectl ").ok_or("a line begins with kubectl")?);
     let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-    let mut shown = Vec::new();
     // No two people type at the same instant, and commands are told apart by their time.
     let typed = NOW.get().checked_add(SignedDuration::from_micros(1)).unwrap_or_default();
     NOW.set(cluster.now().max(typed));
@@ -123,7 +147,6 @@ async fn command(
         terminal: Terminal::default(),
         out: &mut shown,
     };
-    let limit = cluster.now().checked_add(PATIENCE).map_err(|error| error.to_string())?;
     let result = {
         let mut command = pin!(plugin::dispatch(&mut session, &cli.verb));
         loop {
@@ -134,7 +157,7 @@ async fn command(
             };
             tokio::select! {
                 biased;
-                result = &mut command => break result,
+                result = &mut command => break Some(result),
                 () = turns => {}
             }
             let version = cluster.store().version();
@@ -144,7 +167,7 @@ async fn command(
             }
             let before = cluster.now();
             if before >= limit {
-                return Err(format!("`{line}` has no end"));
+                break None;
             }
             let second = before.checked_add(SignedDuration::from_secs(1)).unwrap_or(limit);
             cluster.step(second).await;

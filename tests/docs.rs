@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use serde_json::Value;
 use sluice::{api::Strategy, cli::args::Cli};
 
@@ -106,6 +106,74 @@ fn the_plugin_takes_every_line_that_is_shown() {
                 assert!(!error.use_stderr(), "{}: {line}: {error}", block.place);
             }
         }
+    }
+}
+
+/// The files below these folders that end so.
+fn texts(folders: &[&str], ends: &[&str]) -> String {
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder").flatten());
+    let files = files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|kind| ends.iter().any(|end| kind == *end)));
+    let texts: Vec<String> = files.map(|path| fs::read_to_string(path).expect("a text")).collect();
+    texts.join("\n").replace("\\\n", " ")
+}
+
+/// What tests do with `kubectl sluice`: in transcripts, in the scripts of pipelines, and in the lines
+/// that tests on a real cluster give to it.
+fn played() -> Vec<String> {
+    let transcripts = texts(&["tests/console", "tests/backtesting"], &["txt"]);
+    let transcripts = transcripts.lines().filter_map(|line| line.strip_prefix("$ kubectl sluice "));
+    let scripts = texts(&["examples/pipelines"], &["sh"]);
+    let scripts = scripts.lines().filter_map(|line| line.trim().strip_prefix("kubectl sluice "));
+    let tests = texts(&["tests/e2e", "tests"], &["rs"]);
+    let verbs = Cli::command();
+    let tests = tests.split('"').filter(|text| {
+        let verb = text.split(' ').next().filter(|verb| verb.len() < text.len());
+        verb.is_some_and(|verb| verbs.find_subcommand(verb).is_some()) && !text.contains('\n')
+    });
+    transcripts.chain(scripts).chain(tests).map(str::to_owned).collect()
+}
+
+/// The words of a line that say what is done: verbs, flags and existing files, without values.
+fn done(line: &str) -> Vec<&str> {
+    let words = line.split_whitespace().enumerate().filter_map(|(index, word)| {
+        let word = word.split('=').next().unwrap_or_default();
+        (index == 0 || word.starts_with('-') || Path::new(word).exists()).then_some(word)
+    });
+    words.collect()
+}
+
+#[test]
+fn every_line_that_is_shown_is_played_with_its_flags() {
+    let played = played();
+    let (mut looked, mut missing) = (0, Vec::new());
+    for path in documents().iter().filter(|path| !path.starts_with("docs/reference")) {
+        let text = fs::read_to_string(path).expect("a document");
+        let spans = text.split('`').skip(1).step_by(2);
+        let lines = spans.chain(text.lines().map(str::trim));
+        for line in lines.filter_map(|line| line.strip_prefix("kubectl sluice ")) {
+            let line = line.split(" #").next().unwrap_or_default();
+            let shown = done(line);
+            looked += 1;
+            if !played.iter().any(|line| shown.iter().all(|word| done(line).contains(word))) {
+                missing.push(format!("{}: kubectl sluice {line}", path.display()));
+            }
+        }
+    }
+    assert!(looked > 30, "the documents show commands");
+    assert!(missing.is_empty(), "no session of tests/console has\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_verb_is_played() {
+    let played = played();
+    let command = Cli::command();
+    for verb in command.get_subcommands().map(clap::Command::get_name) {
+        assert!(
+            played.iter().any(|line| done(line).first() == Some(&verb)),
+            "no session has {verb}"
+        );
     }
 }
 

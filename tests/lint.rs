@@ -138,8 +138,8 @@ fn the_present_traffic_says_what_can_be_found() {
     );
     let begins = begins.expect("a time") - jiff::SignedDuration::from_secs(5 * 3600);
     let url = answers::serve(past::past(begins));
-    let cluster = |folder: &str| lint(&[folder, "--cluster", "--prometheus-url", &url], "");
-    let (code, text, errors) = cluster("tests/linting/good");
+    let line = format!("lint tests/linting/good --cluster --prometheus-url {url}");
+    let (code, text, errors) = plugin::run(".", &line.split(' ').collect::<Vec<_>>(), "");
     assert_eq!((code, errors.as_str()), (0, ""), "{text}");
     assert!(text.contains("rollout.yaml:28: "), "{text}");
     assert!(

@@ -12,8 +12,12 @@ use super::{
 
 /// How kubectl is told of it, for `--help`.
 pub const HELP: &str = "\
-kubectl asks a program `kubectl_complete-sluice` on the PATH for what may follow `kubectl sluice`; the
-script completes the command `kubectl-sluice` itself:
+kubectl asks a program `kubectl_complete-sluice` on the PATH for what may follow `kubectl sluice`, names
+of Rollouts among it; that is this plugin by another name:
+
+  ln -s \"$(command -v kubectl-sluice)\" /usr/local/bin/kubectl_complete-sluice
+
+The script that is printed completes the command `kubectl-sluice` itself:
 
   source <(kubectl-sluice completion bash)
   kubectl-sluice completion zsh > \"${fpath[1]}/_kubectl-sluice\"

@@ -44,6 +44,12 @@ pub async fn connect(global: &Global) -> Result<Connection, Failure> {
     Ok(Connection { client, namespace, user })
 }
 
+/// The contexts of the kubeconfig; none if it cannot be read.
+pub fn contexts(global: &Global) -> Vec<String> {
+    let read = kubeconfig(global).map(|kubeconfig| kubeconfig.contexts);
+    read.unwrap_or_default().into_iter().map(|context| context.name).collect()
+}
+
 fn kubeconfig(global: &Global) -> Result<Kubeconfig, Failure> {
     let read = match &global.kubeconfig {
         Some(path) => Kubeconfig::read_from(path),

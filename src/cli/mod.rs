@@ -12,6 +12,7 @@ pub mod age;
 pub mod args;
 pub mod backtest;
 pub mod command;
+pub mod complete;
 pub mod completion;
 pub mod connect;
 pub mod controller;

@@ -1,26 +1,65 @@
 //! The plugin through the real kubectl: what it shows of a release, and what it would do.
 
-use std::path::Path;
+use std::{os::unix::fs::symlink, path::Path};
 
 use serde_json::Value;
+use sluice::cli::complete;
 use tokio::process::Command;
 
 use crate::{
     app::App,
     scenario::{Scenario, scenario},
-    support::kubectl::Answer,
+    support::{folder, kubectl::Answer},
 };
 
 /// `kubectl sluice …`, with the plugin on the PATH, as people type it.
 async fn kubectl(scenario: &Scenario, line: &str) -> Answer {
     let plugin = Path::new(env!("CARGO_BIN_EXE_kubectl-sluice")).parent().expect("a folder");
+    let words = ["sluice"].into_iter().chain(line.split(' '));
+    let words = words.chain(["--namespace", &scenario.namespace]);
+    kubectl_with(scenario, plugin, words).await
+}
+
+/// kubectl with a folder more on the PATH.
+async fn kubectl_with<'a>(
+    scenario: &Scenario,
+    folder: &Path,
+    words: impl Iterator<Item = &'a str>,
+) -> Answer {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new("kubectl");
-    command.arg("sluice").args(line.split(' '));
-    command.args(["--namespace", &scenario.namespace]);
-    command.env("PATH", format!("{}:{path}", plugin.display()));
+    command.args(words.collect::<Vec<_>>());
+    command.env("PATH", format!("{}:{path}", folder.display()));
     command.env("KUBECONFIG", &scenario.user.kubeconfig);
     command.kill_on_drop(true).output().await.expect("kubectl").into()
+}
+
+#[test]
+fn the_tab_key_offers_verbs_and_the_rollouts_that_are_there() {
+    scenario("completion", async |scenario| {
+        scenario.deploy(&App::new("web", "[{setWeight: 20}]")).await;
+        let folder = folder("completion");
+        for name in ["kubectl-sluice", complete::PROGRAM] {
+            let linked = symlink(env!("CARGO_BIN_EXE_kubectl-sluice"), folder.join(name));
+            linked.expect("a link in a new folder");
+        }
+        let offered = async |line: &str| -> Vec<String> {
+            let words = ["__complete", "sluice"].into_iter().chain(line.split(' '));
+            let answer = kubectl_with(scenario, &folder, words).await;
+            let told = answer.expect("a completion");
+            let lines = told.lines().filter(|line| !line.starts_with(':'));
+            lines.filter_map(|line| line.split('\t').next().map(str::to_owned)).collect()
+        };
+        assert_eq!(offered("pro").await, ["promote"]);
+        assert_eq!(offered("set ").await, ["image"]);
+        assert_eq!(offered("promote -n completion ").await, ["web"]);
+        assert_eq!(offered("adopt --namespace=completion ").await, Vec::<String>::new());
+        assert!(offered("get -n comp").await.contains(&"completion".to_owned()));
+        for shell in ["completion bash", "completion zsh", "completion fish"] {
+            let script = scenario.user.sluice(shell).await.expect("a script");
+            assert!(script.contains("skip-current-step"), "{shell}");
+        }
+    });
 }
 
 #[test]
