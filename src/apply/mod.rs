@@ -351,6 +351,7 @@ fn classify(what: String, failure: Failure) -> Error {
         // again too.
         404 | 409 => Error::Conflict { what, source },
         422 if status.message.contains(PATCH_DOES_NOT_APPLY) => Error::Conflict { what, source },
+        403 if rights::is_undiscovered(&status.message) => Error::Unavailable { what, source },
         400 | 403 | 413 | 422 => {
             let message = rights::explained(&status.message);
             Error::Refused { what, message: message.chars().take(600).collect() }

@@ -5,15 +5,24 @@
 /// What the admission plugin `OwnerReferencesPermissionEnforcement` says; it names no verb.
 const OWNED: &str = "cannot set blockOwnerDeletion";
 
+/// What it says while the API server, which has just started, has not found the kinds of our objects
+/// yet: nothing is wrong with anybody's rights.
+const UNDISCOVERED: &str = "cannot find RESTMapping";
+
 /// The right that it asks for.
 const OWNS: &str = "the controller may not update rollouts/finalizers and analysisruns/finalizers of \
     sluice.dev, without which it cannot own what it creates here; grant it this verb, as \
     config/rbac/controller.yaml does (config/namespaced for one namespace)";
 
+/// Whether a 403 tells of an API server that has just started, and will say otherwise soon.
+pub fn is_undiscovered(text: &str) -> bool {
+    text.contains(OWNED) && text.contains(UNDISCOVERED)
+}
+
 /// The missing right that `text` tells of, if it is that: 403 is also the answer of quotas and of
 /// admission webhooks, whose own words say more.
 pub fn missing(text: &str) -> Option<String> {
-    if text.contains(OWNED) {
+    if text.contains(OWNED) && !is_undiscovered(text) {
         return Some(OWNS.to_owned());
     }
     let (_, text) = text.split_once("User \"")?;
@@ -81,6 +90,15 @@ mod tests {
             ownerReference refers to a resource you can't set finalizers on: , <nil>",
         );
         assert!(said.unwrap().contains("may not update rollouts/finalizers"));
+    }
+
+    #[test]
+    fn an_api_server_that_has_just_started_is_no_missing_right() {
+        let text = "jobs.batch \"a\" is forbidden: cannot set blockOwnerDeletion in this case because \
+            cannot find RESTMapping for APIVersion sluice.dev/v1alpha1 Kind AnalysisRun: no matches";
+        assert!(is_undiscovered(text));
+        assert_eq!(missing(text), None);
+        assert!(!is_undiscovered(RBAC));
     }
 
     #[test]

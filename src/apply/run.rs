@@ -79,6 +79,14 @@ impl RunApplier<'_> {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
                 self.existing_job(run, name).await
             }
+            Err(kube::Error::Api(status)) if rights::is_undiscovered(&status.message) => {
+                tracing::warn!(
+                    error = status.message,
+                    job = name,
+                    "the API server has just started"
+                );
+                JobStart::Again
+            }
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 413 | 422) => {
                 let why = rights::explained(&status.message);
                 JobStart::Refused(format!("the API server refuses the Job: {why}"))
@@ -177,9 +185,15 @@ mod tests {
 
     use super::*;
 
-    /// Answers creates and lists of Jobs with these codes, in this order.
+    /// What an API server says when it refuses.
+    const FORBIDDEN: &str = "forbidden";
+
+    /// A method, and the code and words with which it is answered.
+    type Answer = (Method, u16, &'static str);
+
+    /// Answers creates and lists of Jobs so, in this order.
     #[derive(Clone)]
-    struct Server(Arc<Mutex<Vec<(Method, u16)>>>);
+    struct Server(Arc<Mutex<Vec<Answer>>>);
 
     impl tower::Service<Request<Body>> for Server {
         type Response = Response<Body>;
@@ -191,12 +205,12 @@ mod tests {
         }
 
         fn call(&mut self, request: Request<Body>) -> Self::Future {
-            let (method, code) = self.0.lock().unwrap().remove(0);
+            let (method, code, message) = self.0.lock().unwrap().remove(0);
             assert_eq!(*request.method(), method);
             let answer = match (code, method) {
                 (400.., _) => json!({
                     "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                    "message": "forbidden", "reason": "Forbidden", "code": code,
+                    "message": message, "reason": "Forbidden", "code": code,
                 }),
                 (_, Method::GET) => json!({
                     "kind": "JobList", "apiVersion": "batch/v1", "metadata": {}, "items": [],
@@ -219,7 +233,7 @@ mod tests {
         }
     }
 
-    async fn started(answers: &[(Method, u16)]) -> JobStart {
+    async fn started(answers: &[Answer]) -> JobStart {
         let server = Server(Arc::new(Mutex::new(answers.to_vec())));
         let client = Client::new(server.clone(), "shop");
         let caches = Caches::default();
@@ -240,15 +254,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_starting_api_server_that_knows_no_rights_yet_refuses_no_job() {
-        let start = started(&[(Method::POST, 403), (Method::GET, 403)]).await;
+        let refused = (Method::POST, 403, FORBIDDEN);
+        let start = started(&[refused.clone(), (Method::GET, 403, FORBIDDEN)]).await;
         assert_eq!(start, JobStart::Again);
-        let start = started(&[(Method::POST, 403), (Method::GET, 200), (Method::POST, 201)]).await;
+        let listed = (Method::GET, 200, "");
+        let start = started(&[refused, listed, (Method::POST, 201, "")]).await;
         assert_eq!(start, JobStart::Started, "it has learned them meanwhile");
     }
 
     #[tokio::test]
+    async fn a_starting_api_server_that_knows_no_kinds_yet_refuses_no_job() {
+        let unknown = "cannot set blockOwnerDeletion in this case because cannot find RESTMapping";
+        let (refused, listed) = ((Method::POST, 403, unknown), (Method::GET, 200, ""));
+        let start = started(&[refused.clone(), listed, refused]).await;
+        assert_eq!(start, JobStart::Again);
+    }
+
+    #[tokio::test]
     async fn a_job_that_is_forbidden_though_our_rights_are_known_is_refused() {
-        let start = started(&[(Method::POST, 403), (Method::GET, 200), (Method::POST, 403)]).await;
+        let (refused, listed) = ((Method::POST, 403, FORBIDDEN), (Method::GET, 200, ""));
+        let start = started(&[refused.clone(), listed, refused]).await;
         assert!(matches!(start, JobStart::Refused(_)), "{start:?}");
     }
 }
