@@ -74,6 +74,28 @@ impl<V> Default for Cache<V> {
 }
 
 impl<V: Cached> Cache<V> {
+    /// Takes in what `read` makes of an object, unless this version or a newer one is there already:
+    /// each of our own writes comes twice, as its answer and by the watch. Returns whether anything
+    /// that we look at has changed.
+    pub fn take(
+        &self,
+        key: Key,
+        version: &str,
+        now: Timestamp,
+        read: impl FnOnce(Option<Arc<V>>) -> V,
+    ) -> bool {
+        let before = {
+            let inner = self.read();
+            let before = inner.entries.get(&key);
+            let known = |before: &Entry<V>| number(&before.version) >= number(version);
+            if inner.listing.is_none() && before.is_some_and(known) {
+                return false;
+            }
+            before.map(|before| before.value.clone())
+        };
+        self.put(key, version, read(before), now)
+    }
+
     /// Takes in an object. Returns whether anything that we look at has changed.
     pub fn put(&self, key: Key, version: &str, value: V, now: Timestamp) -> bool {
         let mut inner = self.write();

@@ -165,47 +165,55 @@ impl Caches {
         let mut touched = self.touched(kind, &key);
         let changed = self.store(&key, &version, object, now);
         touched.extend(self.touched(kind, &key));
+        if !changed {
+            return BTreeSet::new();
+        }
         if let Kind::Rollout = kind {
             touched.extend(self.reclaim(&key));
         }
-        if changed { touched } else { BTreeSet::new() }
+        touched
     }
 
     fn store(&self, key: &Key, version: &str, object: Object, now: Timestamp) -> bool {
         let key = key.clone();
         match object {
             Object::ReplicaSet(object) => {
-                self.replica_sets.put(key, version, seen::replica_set(*object), now)
+                self.replica_sets.take(key, version, now, |_| seen::replica_set(*object))
             }
             Object::Pod(Kind::JobPod, object) => {
-                self.job_pods.put(key, version, seen::job_pod(*object), now)
+                self.job_pods.take(key, version, now, |_| seen::job_pod(*object))
             }
-            Object::Pod(_, object) => self.pods.put(key, version, seen::pod(*object), now),
-            Object::Service(object) => self.services.put(key, version, seen::service(*object), now),
+            Object::Pod(_, object) => self.pods.take(key, version, now, |_| seen::pod(*object)),
+            Object::Service(object) => {
+                self.services.take(key, version, now, |_| seen::service(*object))
+            }
             Object::EndpointSlice(object) => {
-                self.slices.put(key, version, seen::slice(*object), now)
+                self.slices.take(key, version, now, |_| seen::slice(*object))
             }
-            Object::Job(object) => self.jobs.put(key, version, seen::job(*object), now),
+            Object::Job(object) => self.jobs.take(key, version, now, |_| seen::job(*object)),
             Object::Dynamic(kind, object) => match kind {
-                Kind::Rollout => self.rollouts.put(key, version, seen::rollout(&object), now),
+                Kind::Rollout => self
+                    .rollouts
+                    .take(key, version, now, |before| seen::rollout(&object, before.as_deref())),
                 Kind::VirtualService => {
-                    self.virtual_services.put(key, version, seen::route(*object), now)
+                    self.virtual_services.take(key, version, now, |_| seen::route(*object))
                 }
                 Kind::DestinationRule => {
-                    self.destination_rules.put(key, version, seen::route(*object), now)
+                    self.destination_rules.take(key, version, now, |_| seen::route(*object))
                 }
                 Kind::AnalysisTemplate => {
-                    self.templates.put(key, version, seen::template(&object), now)
+                    self.templates.take(key, version, now, |_| seen::template(&object))
                 }
                 Kind::ClusterAnalysisTemplate => {
-                    self.cluster_templates.put(key, version, seen::template(&object), now)
+                    self.cluster_templates.take(key, version, now, |_| seen::template(&object))
                 }
-                Kind::AnalysisRun => self.runs.put(key, version, seen::run(*object), now),
+                Kind::AnalysisRun => self.runs.take(key, version, now, |_| seen::run(*object)),
                 Kind::Workload(kind) => {
-                    self.workloads.of(kind).put(key, version, seen::workload(kind, &object), now)
+                    let workloads = self.workloads.of(kind);
+                    workloads.take(key, version, now, |_| seen::workload(kind, &object))
                 }
                 Kind::Autoscaler => {
-                    self.autoscalers.put(key, version, seen::autoscaler(&object), now)
+                    self.autoscalers.take(key, version, now, |_| seen::autoscaler(&object))
                 }
                 // The typed kinds never come as dynamic objects.
                 Kind::ReplicaSet

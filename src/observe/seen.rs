@@ -16,6 +16,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
 };
 use kube::api::DynamicObject;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{cache::Cached, problem};
@@ -23,7 +24,7 @@ use crate::{
     api::{
         AnalysisRun, AnalysisTemplateSpec, COMMAND_ANNOTATION, Command, FINGERPRINT_ANNOTATION,
         GROUP, INSTANCE_LABEL, PodMetadata, PodTemplate, REVISION_LABEL,
-        REVISION_NUMBER_ANNOTATION, ROLE_METADATA_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL, Rollout,
+        REVISION_NUMBER_ANNOTATION, ROLE_METADATA_ANNOTATION, ROLLOUT_LABEL, RUN_LABEL,
         RolloutSpec, RolloutStatus, SURPLUS_LABEL,
     },
     world,
@@ -58,8 +59,9 @@ pub struct SeenRollout {
 
 impl Cached for SeenRollout {}
 
-/// Reads a Rollout; a malformed one yields its error, so that it disturbs no other.
-pub fn rollout(object: &DynamicObject) -> SeenRollout {
+/// Reads a Rollout; a malformed one yields its error, so that it disturbs no other. `before` is what
+/// was read of it last.
+pub fn rollout(object: &DynamicObject, before: Option<&SeenRollout>) -> SeenRollout {
     let meta = &object.metadata;
     let annotations = meta.annotations.as_ref();
     let command = annotations.and_then(|a| a.get(COMMAND_ANNOTATION));
@@ -99,23 +101,36 @@ pub fn rollout(object: &DynamicObject) -> SeenRollout {
         object: Arc::new(shown),
         fingerprint: String::new(),
     };
-    let whole = json!({
-        "apiVersion": "sluice.dev/v1alpha1",
-        "kind": "Rollout",
-        "metadata": {},
-        "spec": object.data.get("spec"),
-        "status": object.data.get("status"),
-    });
-    match serde_json::from_value::<Rollout>(whole) {
-        Ok(rollout) => SeenRollout {
-            fingerprint: rollout
-                .spec
+    let status = || match object.data.get("status") {
+        None => Ok(RolloutStatus::default()),
+        Some(status) => Ok(Option::deserialize(status)?.unwrap_or_default()),
+    };
+    if let Some(before) = before
+        && before.generation == seen.generation
+        && before.uid == seen.uid
+        && let Ok((spec, _)) = &before.parsed
+    {
+        // The spec is as it was. Most changes are our own, of the status.
+        let status: Result<RolloutStatus, serde_json::Error> = status();
+        return SeenRollout {
+            fingerprint: before.fingerprint.clone(),
+            program: before.program.clone(),
+            parsed: status
+                .map(|status| (spec.clone(), Arc::new(status)))
+                .map_err(|error| error.to_string()),
+            ..seen
+        };
+    }
+    let spec = RolloutSpec::deserialize(object.data.get("spec").unwrap_or(&Value::Null));
+    match spec.and_then(|spec| Ok((spec, status()?))) {
+        Ok((spec, status)) => SeenRollout {
+            fingerprint: spec
                 .template
                 .as_ref()
                 .map(world::fingerprint::fingerprint)
                 .unwrap_or_default(),
-            program: Arc::new(world::Program::new(&rollout.spec)),
-            parsed: Ok((Arc::new(rollout.spec), Arc::new(rollout.status.unwrap_or_default()))),
+            program: Arc::new(world::Program::new(&spec)),
+            parsed: Ok((Arc::new(spec), Arc::new(status))),
             ..seen
         },
         Err(error) => SeenRollout { parsed: Err(error.to_string()), ..seen },
