@@ -97,7 +97,7 @@ impl<V: Cached> Cache<V> {
     }
 
     /// Takes in an object. Returns whether anything that we look at has changed.
-    pub fn put(&self, key: Key, version: &str, value: V, now: Timestamp) -> bool {
+    fn put(&self, key: Key, version: &str, value: V, now: Timestamp) -> bool {
         let mut inner = self.write();
         if let Some(listing) = &mut inner.listing {
             listing.insert(key.clone());
@@ -249,6 +249,22 @@ mod tests {
         assert!(!cache.put(key("a"), "9", Thing("g", 1), at(2)), "late watch event");
         assert!(!cache.put(key("a"), "10", Thing("g", 2), at(3)), "the watch catches up");
         assert_eq!(cache.get("shop", "a").unwrap().value.1, 2);
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_read_again() {
+        let cache = Cache::default();
+        let mut read = 0;
+        for version in ["10", "10", "9", "11"] {
+            cache.take(key("a"), version, at(1), |_| {
+                read += 1;
+                Thing("g", read)
+            });
+        }
+        assert_eq!(cache.get("shop", "a").unwrap().value.1, 2, "10 and 11");
+        cache.begin_listing();
+        cache.take(key("a"), "11", at(1), |_| Thing("g", 2));
+        assert!(cache.end_listing().is_empty(), "a listing names what is there already");
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn clicked(house: &House, label: &str, signature: &str) -> Click {
 fn rollout(house: &House) -> SeenRollout {
     let store = house.sim.store();
     let object = store.get(&resource::ROLLOUT, "default", "web").expect("the Rollout");
-    seen::rollout(&serde_json::from_value((**object).clone()).expect("an object"))
+    seen::rollout(&serde_json::from_value((**object).clone()).expect("an object"), None)
 }
 
 fn answer(house: &House, click: &Click) -> Result<sluice::api::Command, String> {
