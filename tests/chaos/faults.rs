@@ -80,14 +80,14 @@ fn met(active: &Active, request: &RequestSummary) -> Option<Meets> {
         {
             None
         }
-        Trouble::Calls { percent, how, .. } => {
+        Trouble::Calls { percent, how, of } => {
             let call = count();
             // Spread evenly, and another way for each fault.
             let falls = (call.wrapping_mul(0x9E37_79B9) >> 7) % 100 < *percent;
-            falls.then(|| broken(*how, call, request)).flatten()
+            falls.then(|| broken(*how, call, request, of.is_some())).flatten()
         }
-        Trouble::OneCall { call, how, .. } => {
-            (count() == *call).then(|| broken(*how, *call, request)).flatten()
+        Trouble::OneCall { call, how, of } => {
+            (count() == *call).then(|| broken(*how, *call, request, of.is_some())).flatten()
         }
         Trouble::Crash { call, carried_out, .. } => {
             (count() == *call).then_some(Meets::Crash { carried_out: *carried_out })
@@ -114,9 +114,11 @@ const ALL: [How; 10] = [
     How::Rival,
 ];
 
-/// The answer to a call that fails so; none where the API server would not fail so.
-fn broken(how: How, call: u64, request: &RequestSummary) -> Option<Meets> {
+/// The answer to a call that fails so; none where the API server would not fail so. Only a fault that
+/// is aimed at Jobs refuses one: that is a question to a person, and another end.
+fn broken(how: How, call: u64, request: &RequestSummary, aimed: bool) -> Option<Meets> {
     let reads = reads(request);
+    let spared = !aimed && request.resource.is_some_and(|resource| resource.kind == "Job");
     let refuse = |code, reason, text: &str| {
         Some(Meets::Fault(Broken::Refuse(Refusal::new(code, reason, text))))
     };
@@ -126,7 +128,8 @@ fn broken(how: How, call: u64, request: &RequestSummary) -> Option<Meets> {
         How::TooMany => refuse(429, "TooManyRequests", "please try again later"),
         How::Internal => refuse(500, "InternalError", "etcdserver: leader changed"),
         How::Unavailable => refuse(503, "ServiceUnavailable", "apiserver is shutting down"),
-        How::Denied if reads => None,
+        How::Denied if reads || spared => None,
+        How::Forbidden if spared => None,
         How::Denied => refuse(422, "Invalid", "admission webhook \"policy\" denied the request"),
         How::Forbidden => refuse(403, "Forbidden", "the rights are being changed"),
         How::Timeout => refuse(504, "Timeout", "request did not complete within the deadline"),
@@ -135,7 +138,7 @@ fn broken(how: How, call: u64, request: &RequestSummary) -> Option<Meets> {
         How::Rival => (!reads).then_some(Meets::Rival),
         How::Any => {
             let at = usize::try_from(call % ALL.len() as u64).unwrap_or(0);
-            broken(ALL[at], call, request)
+            broken(ALL[at], call, request, aimed)
         }
     }
 }
