@@ -319,7 +319,8 @@ fn allowed_weight(
     let contested = write::is_contested(draft);
     let may_rise = capacity >= needed && !held && !contested;
     let goal = if intent.weight <= shown || may_rise { intent.weight } else { shown };
-    if goal < shown && world.program.dynamic_stable {
+    // Where stable serves nobody, an overtaken canary makes way as anywhere else.
+    if goal < shown && world.program.dynamic_stable && !traffic.is_overtaken(draft) {
         return lowest_weight(world, draft, traffic, goal);
     }
     let stable = draft.stable.clone().unwrap_or_default();
