@@ -83,7 +83,7 @@ impl RunApplier<'_> {
                 tracing::warn!(
                     error = status.message,
                     job = name,
-                    "the API server has just started"
+                    "the API server has just started and does not know our kinds yet; will retry"
                 );
                 JobStart::Again
             }

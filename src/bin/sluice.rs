@@ -58,7 +58,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// One thread: simulations run in one order, and the controller, which waits for answers most of the
-/// time, needs a quarter less CPU and half the time for a write than with a thread for each core.
+/// time, needs a quarter less CPU than with a thread for each core.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -4,7 +4,7 @@
 //! the simulated cluster. The rest is the plugin `kubectl sluice`: [`args`] parses, [`plugin`]
 //! dispatches, a file a verb decides what to do ([`command::command_for`]) or what to show, and
 //! [`send`], [`set`], [`undo`], [`snapshot`] and [`watch`] are all that talks to the API server ([`judge`] reads a
-//! file instead). What is shown and what is decided are pure functions of the objects read and of `now`.
+//! file instead; [`complete`] lists names for the tab key). What is shown and what is decided are pure functions of the objects read and of `now`.
 
 pub mod abort;
 pub mod adopt;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt, api::DynamicObject, core::ApiResource};
 
-use crate::api::Rollout;
+use crate::{api::Rollout, sim::api::Resource};
 
 use super::{exit::Failure, style::Style};
 
@@ -61,6 +61,22 @@ impl Session<'_> {
             Api::all_with(self.client.clone(), &kind)
         } else {
             Api::namespaced_with(self.client.clone(), &self.namespace, &kind)
+        }
+    }
+
+    /// The objects of a kind; `namespace` counts for kinds that have one.
+    pub fn objects(&self, kind: &Resource, namespace: &str) -> Api<DynamicObject> {
+        let served = ApiResource {
+            group: kind.group.to_owned(),
+            version: kind.versions[0].to_owned(),
+            api_version: kind.api_version(),
+            kind: kind.kind.to_owned(),
+            plural: kind.plural.to_owned(),
+        };
+        if kind.namespaced {
+            Api::namespaced_with(self.client.clone(), namespace, &served)
+        } else {
+            Api::all_with(self.client.clone(), &served)
         }
     }
 

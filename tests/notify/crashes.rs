@@ -6,19 +6,11 @@ use crate::house::House;
 
 const STEPS: &str = "[{setWeight: 20}, {pause: {duration: 5s}}, {setWeight: 60}]";
 
-async fn released(house: &mut House) {
-    house.release("web:2");
-    house
-        .until("the release", |status| status["phase"] == "Healthy" && status["revision"] == 2)
-        .await;
-    house.rest().await;
-}
-
 /// The channel after a release that nothing disturbs, and the number of calls to Slack.
 async fn calm() -> (String, usize) {
     let mut house = House::open("slack:releases", STEPS).await;
     let before = house.slack.calls().len();
-    released(&mut house).await;
+    house.released().await;
     (house.shown_without_times(), house.slack.calls().len() - before)
 }
 
@@ -33,7 +25,7 @@ async fn a_crash_at_any_call_to_slack_loses_and_repeats_nothing() {
             house.slack.set_faults(Some(Box::new(move |_, number| {
                 (number == first + at).then_some(Fault::Crash(carried_out))
             })));
-            released(&mut house).await;
+            house.released().await;
             let found = house.shown_without_times();
             assert_eq!(found, expected, "crash at call {at}, carried out: {carried_out}");
             house.check().await;
@@ -56,7 +48,7 @@ async fn a_crash_at_any_write_of_the_status_loses_and_repeats_nothing() {
                 *meets.lock().unwrap() |= now;
                 now.then_some(Meets::Crash { carried_out })
             })));
-            released(&mut house).await;
+            house.released().await;
             let found = house.shown_without_times();
             assert_eq!(found, expected, "crash at write {at}, carried out: {carried_out}");
             house.check().await;
@@ -78,7 +70,7 @@ async fn whoever_lost_the_lease_says_nothing_more() {
             writes += 1;
             (writes == at && request.verb != "watch").then_some(Meets::Deposed)
         })));
-        released(&mut house).await;
+        house.released().await;
         assert_eq!(house.shown_without_times(), expected, "deposed at call {at}");
         house.check().await;
     }

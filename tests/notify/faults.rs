@@ -19,18 +19,10 @@ const FAULTS: [Fault; 9] = [
     Fault::Error("ratelimited"),
 ];
 
-async fn released(house: &mut House) {
-    house.release("web:2");
-    house
-        .until("the release", |status| status["phase"] == "Healthy" && status["revision"] == 2)
-        .await;
-    house.rest().await;
-}
-
 #[tokio::test]
 async fn whatever_a_call_meets_nothing_is_lost_or_repeated() {
     let mut house = House::open("slack:releases", STEPS).await;
-    released(&mut house).await;
+    house.released().await;
     let (expected, calls) = (house.shown_without_times(), house.slack.calls().len());
     for (fault, every) in FAULTS.iter().zip([5, 7].into_iter().cycle()) {
         let mut house = House::open("slack:releases", STEPS).await;
@@ -38,7 +30,7 @@ async fn whatever_a_call_meets_nothing_is_lost_or_repeated() {
         house.slack.set_faults(Some(Box::new(move |_, number| {
             (number % every == 1).then(|| met.clone())
         })));
-        released(&mut house).await;
+        house.released().await;
         assert_eq!(house.shown_without_times(), expected, "{fault:?} at each {every}. call");
         assert!(house.slack.calls().len() < 4 * calls, "{fault:?}: {:?}", house.slack.calls());
         house.check().await;
@@ -55,7 +47,7 @@ async fn a_slack_that_is_down_delays_no_release_and_is_told_all_in_the_end() {
         time("endedAt").duration_since(time("startedAt"))
     };
     let mut calm = House::open("slack:releases", STEPS).await;
-    released(&mut calm).await;
+    calm.released().await;
     for fault in [Fault::Refuse, Fault::Lose, Fault::TooMany(600), Fault::Status(500, false)] {
         let mut house = House::open("slack:releases", STEPS).await;
         let met = fault.clone();

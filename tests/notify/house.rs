@@ -173,6 +173,14 @@ impl House {
         }
     }
 
+    /// Releases `web:2` to its end, and until nothing is left to say.
+    pub async fn released(&mut self) {
+        self.release("web:2");
+        self.until("the release", |status| status["phase"] == "Healthy" && status["revision"] == 2)
+            .await;
+        self.rest().await;
+    }
+
     /// Lets time pass until nothing is left to say.
     pub async fn rest(&mut self) {
         self.until("an empty outbox", |status| status["notifications"].is_null()).await;

@@ -191,7 +191,7 @@ fn steps(file: &std::path::Path) -> Result<Vec<Value>, Failure> {
 async fn create(session: &Session<'_>, object: &Value) -> Result<(), Failure> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let known = if kind == "Service" { &resource::SERVICE } else { &resource::ROLLOUT };
-    let api = scene::api(session, known, &session.namespace);
+    let api = session.objects(known, &session.namespace);
     let typed: DynamicObject = serde_json::from_value(object.clone())
         .map_err(|error| Failure::plain(format!("cannot encode the {kind}: {error}")))?;
     let parameters =

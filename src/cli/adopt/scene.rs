@@ -1,10 +1,7 @@
 //! What is around a Deployment, read at once.
 
 use futures::try_join;
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, ListParams},
-};
+use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use crate::{
@@ -82,7 +79,7 @@ pub async fn list(
     namespace: &str,
     may_lack: bool,
 ) -> Result<Vec<Value>, Failure> {
-    match api(session, kind, namespace).list(&ListParams::default()).await {
+    match session.objects(kind, namespace).list(&ListParams::default()).await {
         Ok(list) => list.items.into_iter().map(|object| value(kind, &object)).collect(),
         Err(kube::Error::Api(status)) if may_lack && status.code == 404 => Ok(Vec::new()),
         Err(error) => Err(Failure::api(&error, &format!("read the {}", kind.plural))),
@@ -96,20 +93,4 @@ pub fn value(kind: &Resource, object: &DynamicObject) -> Result<Value, Failure> 
     object["apiVersion"] = json!(kind.api_version());
     object["kind"] = json!(kind.kind);
     Ok(object)
-}
-
-/// The objects of a kind.
-pub fn api(session: &Session<'_>, kind: &Resource, namespace: &str) -> Api<DynamicObject> {
-    let served = ApiResource {
-        group: kind.group.to_owned(),
-        version: kind.versions[0].to_owned(),
-        api_version: kind.api_version(),
-        kind: kind.kind.to_owned(),
-        plural: kind.plural.to_owned(),
-    };
-    if kind.namespaced {
-        Api::namespaced_with(session.client.clone(), namespace, &served)
-    } else {
-        Api::all_with(session.client.clone(), &served)
-    }
 }

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, ListParams},
-};
+use kube::api::{DynamicObject, ListParams};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -93,7 +90,7 @@ impl Reader<'_, '_> {
             &resource::CLUSTER_ANALYSIS_TEMPLATE,
             &resource::PRIORITY_CLASS,
         ] {
-            match self.api(kind, &namespace).list(&ListParams::default()).await {
+            match self.session.objects(kind, &namespace).list(&ListParams::default()).await {
                 Ok(list) => {
                     for object in list.items {
                         self.add(kind, object)?;
@@ -114,22 +111,6 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn api(&self, kind: &Resource, namespace: &str) -> Api<DynamicObject> {
-        let served = ApiResource {
-            group: kind.group.to_owned(),
-            version: kind.versions[0].to_owned(),
-            api_version: kind.api_version(),
-            kind: kind.kind.to_owned(),
-            plural: kind.plural.to_owned(),
-        };
-        let client = self.session.client.clone();
-        if kind.namespaced {
-            Api::namespaced_with(client, namespace, &served)
-        } else {
-            Api::all_with(client, &served)
-        }
-    }
-
     /// Adds an object if it exists: what is missing is told when all are checked.
     async fn get(
         &mut self,
@@ -140,7 +121,7 @@ impl Reader<'_, '_> {
         if !self.seen.insert((kind.kind, namespace.to_owned(), name.to_owned())) {
             return Ok(());
         }
-        let found = self.api(kind, namespace).get_opt(name).await;
+        let found = self.session.objects(kind, namespace).get_opt(name).await;
         let doing = format!("read {} {namespace}/{name}", kind.kind);
         match found.map_err(|error| Failure::api(&error, &doing))? {
             Some(object) => self.add(kind, object),

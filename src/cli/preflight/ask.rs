@@ -17,7 +17,7 @@ use crate::{
         verdict::Reading,
     },
     api::{AnalysisRun, AnalysisRunSpec, Metric, PrometheusProvider},
-    cli::{adopt::scene, session::Session},
+    cli::session::Session,
     sim::api::resource,
 };
 
@@ -127,7 +127,7 @@ async fn tried(session: &Session<'_>, mut job: Value) -> Option<Refusal> {
         Err(error) => return Some(Refusal::Job(error.to_string())),
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
-    let api = scene::api(session, &resource::JOB, &session.namespace);
+    let api = session.objects(&resource::JOB, &session.namespace);
     match api.create(&parameters, &object).await {
         Ok(_) => None,
         Err(kube::Error::Api(status))
